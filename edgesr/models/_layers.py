@@ -33,3 +33,19 @@ def check_input(x: Tensor, *, minimum: int) -> None:
             f"a picture of {x.shape[2]}×{x.shape[3]} (H×W) is too small: this network needs at least {minimum}×{minimum}",
             hint="Pad or enlarge the picture first.",
         )
+
+
+def per_sample_depthwise(x: Tensor, kernels: Tensor) -> Tensor:
+    """Depthwise convolution of every sample with its own kernels, x (B,C,H,W) ⊛ kernels (B,C,k,k), k odd -> (B,C,H,W).
+
+    Samples and channels together are the channels of one grouped convolution, so that no sample sees another's kernels.
+    """
+    batch, channels, height, width = x.shape
+    side = kernels.shape[-1]
+    y = F.conv2d(
+        x.reshape(1, batch * channels, height, width),
+        kernels.reshape(batch * channels, 1, side, side),
+        padding=side // 2,
+        groups=batch * channels,
+    )
+    return y.reshape(batch, channels, height, width)

@@ -123,7 +123,7 @@ MODEL = Family(
     },
     build=VapSR,
     detect=_detect,
-    minimum_size=lambda config: 1,
+    minimum_size=lambda _: 1,
     reach=_reach,
     weights=(
         OfficialWeights(
