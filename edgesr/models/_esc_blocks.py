@@ -124,13 +124,23 @@ class Block(nn.Module):
 
 
 def attention_sizes(evidence: Evidence) -> tuple[int, int]:
-    """Window side w and number of heads from the first block's position bias table (heads, (2w−1)²)."""
+    """Window side w and number of heads, from the first block's position bias table (heads, (2w−1)²)."""
     name = "blocks.0.attn.relative_position_bias"
     heads, offsets = evidence.shape(name, rank=2)
     side = math.isqrt(offsets)
     if side**2 != offsets or side % 2 == 0:
         raise evidence.contradiction(f"{name!r} holds {offsets} offsets, which is not (2w−1)² for any window w")
     return (side + 1) // 2, heads
+
+
+def check_channels(evidence: Evidence, *, dim: int, pdim: int, heads: int, kernel: int) -> None:
+    """Raise CheckpointError for channel counts and a kernel that no ESC can have."""
+    if dim % heads:
+        raise evidence.contradiction(f"its {dim} channels do not divide among {heads} attention heads")
+    if pdim > dim:
+        raise evidence.contradiction(f"its large kernel takes {pdim} of {dim} channels")
+    if kernel % 2 == 0:
+        raise evidence.contradiction(f"its large kernel of {kernel}×{kernel} pixels has no centre")
 
 
 def minimum_size(window: int) -> int:

@@ -106,10 +106,12 @@ def _detect(shapes: Shapes) -> ESCConfig | None:
         return None
     evidence = Evidence(shapes, title="ESC")
     pdim, _, kernel, _ = evidence.shape("plk_filter", rank=4)
+    dim = evidence.shape("proj.weight", rank=4)[0]
     window, heads = blocks.attention_sizes(evidence)
+    blocks.check_channels(evidence, dim=dim, pdim=pdim, heads=heads, kernel=kernel)
     return ESCConfig(
         scale=evidence.scale("to_img.weight"),
-        dim=evidence.shape("proj.weight", rank=4)[0],
+        dim=dim,
         pdim=pdim,
         kernel=kernel,
         blocks=evidence.count("blocks"),
