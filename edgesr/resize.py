@@ -16,7 +16,7 @@ Pixel = TypeVar("Pixel", np.uint8, np.float64)
 
 
 def matlab_bicubic(image: NDArray[Pixel], *, scale: float) -> NDArray[Pixel]:
-    """image (H,W,C), uint8 or float64 of any range -> (ceil(scale·H),ceil(scale·W),C) of the same type.
+    """A picture (H,W,C), uint8 or float64 of any range -> (ceil(scale·H),ceil(scale·W),C) of the same type.
 
     uint8 is rounded (halves up) and saturated after each of the two passes, rows first, as MATLAB does with uint8 pictures.
     Raises SizeError for anything but a non-empty (H,W,C) and a positive scale.
@@ -33,7 +33,7 @@ def matlab_bicubic(image: NDArray[Pixel], *, scale: float) -> NDArray[Pixel]:
 def _resized_along(image: NDArray[Pixel], *, axis: int, scale: float) -> NDArray[Pixel]:
     """One pass: (…,N,…) -> (…,ceil(scale·N),…) along `axis`."""
     weights, taps = _contributions(image.shape[axis], scale)
-    lines = np.moveaxis(image, axis, 0)
+    lines: NDArray[np.float64] = np.moveaxis(image, axis, 0).astype(np.float64)
     result = np.zeros((len(weights), *lines.shape[1:]))
     # A tap at a time, so that memory stays at the size of the result even for large pictures and kernels.
     for weight, tap in zip(weights.T, taps.T, strict=True):
