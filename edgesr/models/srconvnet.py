@@ -103,6 +103,8 @@ class DynamicDepthwise(nn.Module):
         self.aggregation = KernelBank(dim, kernels, side)
 
     def forward(self, x: Tensor) -> Tensor:
+        kernels: Tensor
+        bias: Tensor
         kernels, bias = self.aggregation(self.attention(x))
         return per_sample_depthwise(x, kernels) + bias[:, :, None, None]
 
@@ -115,7 +117,7 @@ class ActivatedDynamicDepthwise(nn.Module):
         self.conv = DynamicDepthwise(dim, kernels, side)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.gelu(self.conv(x))  # type: ignore[no-any-return]
+        return F.gelu(self.conv(x))
 
 
 class DynamicMixing(nn.Module):
