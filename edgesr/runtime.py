@@ -32,7 +32,8 @@ class Session(Protocol):
 class Runtime:
     """One way to run a network.
 
-    formats: the artifact formats that it opens, as targets name them.
+    formats: the artifact formats that it opens, as targets name them; empty for the reference, which is built anew from the
+        model and weights that a manifest names.
     package: the module that it needs and imports only when a session opens.
     extra: the extra of `pip install edgesr[extra]` that brings the package; empty when the base has it.
     open: a verified artifact -> a session; raises BackendMissingError where the package or device is missing.

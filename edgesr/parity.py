@@ -1,0 +1,88 @@
+"""Is the result the same function as the reference? Differences per input, and the budgets they must keep to."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgesr.errors import ParityError
+
+IDENTICAL_DB = 300.0
+"""What PSNR is capped to, so that identical outputs have a finite figure."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """One input's outputs compared.
+
+    max_abs: the largest absolute difference. relative_l2: ‖Δ‖/‖reference‖. psnr_db: at peak 1.0, at most IDENTICAL_DB.
+    """
+
+    input: str
+    max_abs: float
+    relative_l2: float
+    psnr_db: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Edge:
+    """One step of the way from the reference to the artifact, compared with the reference on several inputs."""
+
+    name: str
+    differences: tuple[Difference, ...]
+
+    @property
+    def worst(self) -> Difference:
+        """The input with the largest relative difference (not-a-number counts as the largest)."""
+        return max(self.differences, key=lambda d: math.inf if math.isnan(d.relative_l2) else d.relative_l2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """What an edge must keep to: at most `relative_l2`, at least `psnr_db`, on every input."""
+
+    relative_l2: float
+    psnr_db: float
+
+    def check(self, edge: Edge) -> None:
+        """Raise ParityError naming the worst input when any input misses the budget; not-a-number always does."""
+        failed = [d for d in edge.differences if not (d.relative_l2 <= self.relative_l2 and d.psnr_db >= self.psnr_db)]
+        if failed:
+            worst = Edge(name=edge.name, differences=tuple(failed)).worst
+            raise ParityError(
+                f"{edge.name} is not the reference's function on {worst.input}: relative difference {worst.relative_l2:.2e} "
+                f"(at most {self.relative_l2:.0e}), {worst.psnr_db:.1f} dB (at least {self.psnr_db:.0f})",
+                hint="Nothing was kept. Try --without REWRITE to find the step that breaks it, and report it please.",
+            )
+
+
+def difference(input_name: str, reference: NDArray[np.floating], actual: NDArray[np.floating]) -> Difference:
+    """Compare two outputs of the same shape in float64; a difference in shape is a ParityError."""
+    if reference.shape != actual.shape:
+        raise ParityError(f"on {input_name} the output has shape {actual.shape}, the reference {reference.shape}")
+    expected = reference.astype(np.float64)
+    delta = actual.astype(np.float64) - expected
+    norm = float(np.linalg.norm(expected))
+    error = float(np.linalg.norm(delta))
+    mean_square = float(np.mean(delta**2))
+    return Difference(
+        input=input_name,
+        max_abs=float(np.max(np.abs(delta))),
+        relative_l2=error / norm if norm else (0.0 if error == 0.0 else math.inf),
+        psnr_db=_capped_psnr(mean_square),
+    )
+
+
+def _capped_psnr(mean_square: float) -> float:
+    if not math.isfinite(mean_square):
+        return -math.inf
+    if mean_square == 0.0:
+        return IDENTICAL_DB
+    return min(-10 * math.log10(mean_square), IDENTICAL_DB)
+
+
+def edge(name: str, pairs: Sequence[tuple[str, NDArray[np.floating], NDArray[np.floating]]]) -> Edge:
+    """The edge of (input name, reference output, actual output) triples."""
+    return Edge(name=name, differences=tuple(difference(*pair) for pair in pairs))

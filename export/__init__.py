@@ -1,0 +1,1 @@
+"""From a reference network to a verified artifact."""

@@ -1,0 +1,122 @@
+"""From a module to an ONNX graph: exported, simplified, each node stamped with the rewrite that made it."""
+
+import contextlib
+import logging
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+
+import onnx
+import onnxscript.optimizer
+import onnxsim
+import torch
+from torch import nn
+
+from edgesr.errors import ExportError
+from edgesr.tensors import Size, SizeRule
+
+INPUT, OUTPUT = "input", "output"
+REWRITE_KEY = "edgesr.rewrite"
+"""Under this key a node's metadata names the rewrite whose replacement module made it."""
+
+_REPLACEMENT = re.compile(r"edgesr\.export\.rewrites\.(\w+)\.")
+_FOLDED_BYTES = 32768
+"""Constants are not folded into larger ones than this: a table that follows from few numbers stays out of the file."""
+
+
+def onnx_from_module(module: nn.Module, sizes: SizeRule, *, opset: int) -> onnx.ModelProto:
+    """Export `module`, x (N,3,H,W) -> (N,3,sH,sW), for the sizes that `sizes` allows; a fixed size also fixes N to 1.
+
+    The graph depends on the module and the versions of the tools alone: it holds no path, time or machine.
+    Raises ExportError when PyTorch's exporter cannot convert the network for these sizes.
+    """
+    fixed = sizes.fixed
+    example = fixed or Size(height=max(sizes.minimum.height, 40), width=max(sizes.minimum.width, 56))
+    x = torch.zeros(1 if fixed else 2, 3, example.height, example.width)
+    try:
+        with _quiet_exporter():
+            program = torch.onnx.export(
+                module,
+                (x,),
+                dynamo=True,
+                dynamic_shapes=None if fixed else (_symbols(sizes),),
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+                opset_version=opset,
+                optimize=False,
+                verbose=False,
+            )
+    except Exception as error:  # the exporter raises whatever its tracing met; the cause is chained
+        kind = f"for {fixed}" if fixed else "with dynamic sizes"
+        raise ExportError(
+            f"PyTorch's exporter cannot convert this network {kind}: {_first_line(error)}",
+            hint="Try a static size: --size 128x128." if not fixed else "See `edgesr models` for what converts today.",
+        ) from error
+    if program is None:
+        raise ExportError("PyTorch's exporter returned no program")
+    return _simplified(program)
+
+
+def _symbols(sizes: SizeRule) -> dict[int, torch.export.Dim]:
+    low, high = sizes.minimum, sizes.maximum
+    return {
+        0: torch.export.Dim("N", min=1),
+        2: torch.export.Dim("H", min=low.height, max=high.height if high else None),
+        3: torch.export.Dim("W", min=low.width, max=high.width if high else None),
+    }
+
+
+@contextlib.contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """Keep the exporter's notes (missing torchvision, its own deprecations) away from the user, errors excepted."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _simplified(program: torch.onnx.ONNXProgram) -> onnx.ModelProto:
+    """Simplify, check, and reduce the metadata to our stamps (onnxsim drops all of it; the exporter's holds paths)."""
+    onnxscript.optimizer.optimize_ir(program.model, input_size_limit=_FOLDED_BYTES, output_size_limit=_FOLDED_BYTES)
+    model = program.model_proto
+    stamps = {output: name for node in model.graph.node if (name := _rewrite_of(node)) for output in node.output}
+    # onnxsim would fold tables of any size, so folding is left to the step before.
+    simplified: onnx.ModelProto
+    simplified, sound = onnxsim.simplify(model, skip_constant_folding=True)
+    if not sound:
+        raise ExportError("the simplified graph differs from the exported one", hint="Please report the model and its size.")
+    _keep_only_stamps(simplified, stamps)
+    onnx.checker.check_model(simplified, full_check=True)
+    return simplified
+
+
+def _rewrite_of(node: onnx.NodeProto) -> str | None:
+    """The rewrite whose module the node was traced in, which the exporter's `namespace` tells."""
+    for entry in node.metadata_props:
+        if entry.key == "namespace" and (match := _REPLACEMENT.search(entry.value)):
+            return match[1].replace("_", "-")
+    return None
+
+
+def _keep_only_stamps(model: onnx.ModelProto, stamps: Mapping[str, str]) -> None:
+    graph = model.graph
+    for item in (model, graph, *graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
+        del item.metadata_props[:]
+        item.doc_string = ""
+    for node in graph.node:
+        name = next((stamps[output] for output in node.output if output in stamps), None)
+        if name:
+            node.metadata_props.add(key=REWRITE_KEY, value=name)
+    model.producer_name, model.producer_version = "edgesr", ""
+
+
+def _first_line(error: BaseException) -> str:
+    """The exporter wraps the cause in pages; its last cause's first line says most."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -1,0 +1,46 @@
+"""The inputs on which an export is compared with its reference: noise of awkward sizes, and a real picture."""
+
+from importlib import resources
+
+import numpy as np
+from PIL import Image
+
+from edgesr.tensors import FloatArray, Size, SizeRule
+
+_PICTURE = "astronaut-128.png"
+_PICTURE_SIDE = 96
+
+
+def parity_inputs(sizes: SizeRule) -> dict[str, FloatArray]:
+    """Name -> (N,3,H,W) RGB in [0,1], the same each time.
+
+    For a range of sizes: the smallest one, a batch of two at a size that is no multiple of any window, and the picture. For a
+    fixed size: noise and the picture, repeated by reflection to that size.
+    """
+    if sizes.fixed:
+        return {f"noise 1x3x{sizes.fixed}": _noise(1, sizes.fixed), f"picture 1x3x{sizes.fixed}": picture(sizes.fixed)}
+    low = sizes.minimum
+    odd = Size(height=low.height + 16, width=low.width + 23)
+    whole = Size(height=max(_PICTURE_SIDE, low.height), width=max(_PICTURE_SIDE, low.width))
+    return {
+        f"noise 1x3x{low}": _noise(1, low),
+        f"noise 2x3x{odd}": _noise(2, odd),
+        f"picture 1x3x{whole}": picture(whole),
+    }
+
+
+def picture(size: Size) -> FloatArray:
+    """The shipped photograph's middle, (1,3,H,W), continued by reflection where it is smaller than `size`."""
+    with resources.as_file(resources.files("edgesr") / "assets" / _PICTURE) as path, Image.open(path) as image:
+        pixels = np.asarray(image.convert("RGB"), dtype=np.float32) / 255
+    for axis, length in enumerate((size.height, size.width)):
+        spare = pixels.shape[axis] - length
+        if spare >= 0:
+            pixels = pixels.take(range(spare // 2, spare // 2 + length), axis=axis)
+        else:
+            pixels = np.pad(pixels, [(0, -spare) if i == axis else (0, 0) for i in range(3)], mode="symmetric")
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1)[None])
+
+
+def _noise(batch: int, size: Size) -> FloatArray:
+    return np.random.default_rng(0).random((batch, 3, size.height, size.width), dtype=np.float32)

@@ -1,0 +1,124 @@
+"""The way from a request to a verified artifact: reference, rewrites, ONNX, target, parity, manifest."""
+
+import copy
+from dataclasses import replace
+from importlib import metadata
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from edgesr.artifact import (
+    RECORDED,
+    Artifact,
+    Manifest,
+    RewriteInfo,
+    TensorInfo,
+    file_info,
+    read_artifact,
+    replaceable_files,
+    write_manifest,
+)
+from edgesr.export.onnx_graph import INPUT, OUTPUT, onnx_from_module
+from edgesr.export.parity_inputs import parity_inputs
+from edgesr.export.request import ExportRequest
+from edgesr.export.rewrite import Applied, apply_plan, plan
+from edgesr.export.verification import BUDGETS, artifact_edge, reference_outputs, write_recorded
+from edgesr.files import staged_folder
+from edgesr.parity import Budget, Edge, edge
+from edgesr.progress import Progress, silent
+from edgesr.reference import Reference, load_reference
+from edgesr.tensors import FloatArray, Size, SizeRule
+
+_REWRITTEN_BUDGET = Budget(relative_l2=1e-10, psnr_db=120)
+"""Rewritten against reference, both in float64: an identity up to rounding, which deep networks amplify."""
+
+_TOOLS = ("edgesr", "numpy", "onnx", "onnxruntime", "onnxscript", "onnxsim", "torch")
+
+
+def export(request: ExportRequest, *, progress: Progress = silent) -> Artifact:
+    """Export, measure parity against the untouched reference, and write the artifact folder.
+
+    Raises UsageError, CheckpointError, ExportError, ParityError, or ArtifactError when the folder cannot be written; whatever
+    is raised, an interrupt included, nothing is left behind and an earlier artifact in the folder stays.
+    """
+    target = request.target
+    steps = plan(target.needs, without=request.without)
+    progress("loading the reference")
+    reference = load_reference(model=request.model, scale=request.scale, weights=request.weights)
+    sizes = _sizes(request.size, reference)
+    folder = request.folder or Path(f"{_stem(request, reference)}-{request.target_name}")
+
+    with staged_folder(folder, replaceable=replaceable_files(folder)) as stage:
+        unit = reference.unit_module()
+        inputs = parity_inputs(sizes)
+        outputs = reference_outputs(unit, inputs, progress)
+        progress("rewriting")
+        rewritten, applied = apply_plan(steps, unit)
+        rewritten_edge = _rewritten_edge(unit, rewritten, inputs)
+
+        progress("converting to ONNX")
+        graph = onnx_from_module(rewritten, sizes, opset=target.opset)
+        progress(f"writing for {target.title}")
+        model_file = target.lower(graph, stage, _stem(request, reference))
+        write_recorded(stage / RECORDED, inputs, outputs)
+
+        draft = _manifest(request, reference, sizes, applied, model_file)
+        final_edge = artifact_edge(Artifact(folder=stage, manifest=draft), inputs, outputs, progress)
+        BUDGETS[request.precision].check(final_edge)
+        files = tuple(file_info(path) for path in sorted(stage.iterdir()))
+        write_manifest(stage, replace(draft, parity=(rewritten_edge, final_edge), files=files))
+    return read_artifact(folder)
+
+
+def _stem(request: ExportRequest, reference: Reference) -> str:
+    """The artifact's name without target and suffix, as in `vapsr-s-x4-fp32` or `esc-x4-fp32-128x128-untrained`."""
+    untrained = "untrained" if reference.weights.kind == "untrained" else None
+    parts = (reference.spec.name, request.precision, request.size, untrained)
+    return "-".join(str(part) for part in parts if part)
+
+
+def _sizes(size: Size | None, reference: Reference) -> SizeRule:
+    """The sizes to convert for; raises SizeError when the one asked for is below the network's minimum."""
+    side = reference.spec.minimum_size
+    from_minimum = SizeRule(minimum=Size(height=side, width=side))
+    if size is None:
+        return from_minimum
+    from_minimum.check(size)
+    return SizeRule(minimum=size, maximum=size)
+
+
+def _rewritten_edge(unit: nn.Module, rewritten: nn.Module, inputs: dict[str, FloatArray]) -> Edge:
+    """Both modules in float64 on the smallest input; raises ParityError when they are not the same function."""
+    name, image = min(inputs.items(), key=lambda item: item[1].size)
+    x = torch.from_numpy(image).double()
+    with torch.inference_mode():
+        expected, actual = (copy.deepcopy(module).double()(x).numpy() for module in (unit, rewritten))
+    result = edge("rewritten", [(f"{name} in float64", expected, actual)])
+    _REWRITTEN_BUDGET.check(result)
+    return result
+
+
+def _manifest(
+    request: ExportRequest, reference: Reference, sizes: SizeRule, applied: tuple[Applied, ...], model_file: Path
+) -> Manifest:
+    """The manifest, still without parity and files."""
+    spec, weights, scale = reference.spec, reference.weights, reference.spec.scale
+    batch, height, width = (1, sizes.fixed.height, sizes.fixed.width) if sizes.fixed else ("N", "H", "W")
+    larger = [scale * side if isinstance(side, int) else f"{scale}*{side}" for side in (height, width)]
+    return Manifest(
+        artifact=model_file.name,
+        format=request.target.format,
+        model=spec.variant or f"{spec.family_name}-custom",
+        scale=scale,
+        target=request.target_name,
+        precision=request.precision,
+        weights="untrained" if weights.sha256 is None else {"kind": weights.kind, "name": weights.name, "sha256": weights.sha256},
+        sizes=sizes,
+        input=TensorInfo(name=INPUT, shape=(batch, 3, height, width)),
+        output=TensorInfo(name=OUTPUT, shape=(batch, 3, *larger)),
+        rewrites=tuple(RewriteInfo(name=step.name, matches=len(step.matches)) for step in applied),
+        parity=(),
+        files=(),
+        tools={name: metadata.version(name) for name in _TOOLS},
+    )

@@ -1,0 +1,126 @@
+"""The contract of a rewrite, which rewrites a target gets, and how they are applied.
+
+A rewrite replaces a module of the reference by another that computes the same function: an identity of real arithmetic, stated
+as an equation with its domain in the docstring of its file and proven in float64 on witnesses. It says which traits the
+replacement has; a target says which traits it needs; the plan follows from both.
+"""
+
+import copy
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
+
+from torch import Tensor, nn
+
+from edgesr.errors import RegistryError
+from edgesr.registry import Registry, discover
+
+TRAITS = {
+    "channels_first": "feature maps stay (B,C,H,W) from end to end, with no transposes to (B,H,W,C) and back",
+}
+"""What a rewrite can give and a target can need."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """A module of the right kind that the identity does not cover, with the reason."""
+
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Witness:
+    """A module in general position (every parameter receives gradient) with inputs on which the identity is proven."""
+
+    module: nn.Module
+    inputs: tuple[Tensor, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rewrite:
+    """One exact rewrite.
+
+    equation: the identity in one line. serves: the traits that its replacements have. after: rewrites that must run before.
+    replace: a module -> its replacement, a Refusal for a near miss, or None for a module that it does not concern; it must not
+        alter the module, but may share its parameters.
+    witnesses: modules that match, float64, with inputs. near_misses: modules that must be refused.
+    """
+
+    equation: str
+    serves: frozenset[str]
+    replace: Callable[[nn.Module], nn.Module | Refusal | None]
+    witnesses: Callable[[], Sequence[Witness]]
+    near_misses: Callable[[], Sequence[nn.Module]]
+    after: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """A rewrite in a plan and the needed traits that it is there for."""
+
+    name: str
+    rewrite: Rewrite
+    because: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Applied:
+    """What a step did to a network: the places where it matched, and those that it refused with the reason."""
+
+    name: str
+    matches: tuple[str, ...]
+    refusals: tuple[tuple[str, str], ...]
+
+
+@cache
+def rewrites() -> Registry[Rewrite]:
+    """All rewrites by name; raises RegistryError for an unknown trait or an `after` that names no rewrite."""
+    found = discover("edgesr.export.rewrites", "REWRITE", Rewrite)
+    for name, rewrite in found.items():
+        unknown = [*(rewrite.serves - TRAITS.keys()), *(set(rewrite.after) - found.keys())]
+        if unknown:
+            raise RegistryError(f"rewrite {name} names {', '.join(sorted(unknown))}, which nobody defines")
+    return found
+
+
+def plan(needs: Collection[str], *, without: Collection[str] = ()) -> tuple[Step, ...]:
+    """The rewrites that serve any of the `needs`, in an order that keeps every `after`; `without` leaves rewrites out.
+
+    Raises UnknownNameError for a name in `without` that is no rewrite, RegistryError when the `after`s go in a circle.
+    """
+    known = rewrites()
+    left_out = {name for name in without if known[name]}
+    try:
+        order = list(TopologicalSorter({name: sorted(rewrite.after) for name, rewrite in known.items()}).static_order())
+    except CycleError as error:
+        raise RegistryError(f"rewrites wait for each other: {' after '.join(error.args[1])}") from error
+    steps = (Step(name=name, rewrite=known[name], because=tuple(sorted(known[name].serves & set(needs)))) for name in order)
+    return tuple(step for step in steps if step.because and step.name not in left_out)
+
+
+def apply_plan(steps: Sequence[Step], module: nn.Module) -> tuple[nn.Module, tuple[Applied, ...]]:
+    """A rewritten copy of `module`, which stays as it is, and what each step did."""
+    rewritten = copy.deepcopy(module)
+    applied = []
+    for step in steps:
+        rewritten, outcome = _apply(step, rewritten)
+        applied.append(outcome)
+    return rewritten, tuple(applied)
+
+
+def _apply(step: Step, root: nn.Module) -> tuple[nn.Module, Applied]:
+    matches: list[str] = []
+    refusals: list[tuple[str, str]] = []
+    for path, module in list(root.named_modules()):
+        replacement = step.rewrite.replace(module)
+        if isinstance(replacement, Refusal):
+            refusals.append((path, replacement.reason))
+        elif replacement is not None:
+            matches.append(path)
+            replacement.train(module.training)
+            if path:
+                root.set_submodule(path, replacement)
+            else:
+                root = replacement
+    return root, Applied(name=step.name, matches=tuple(matches), refusals=tuple(refusals))

@@ -1,0 +1,48 @@
+"""The contract of a target: what a file in `edgesr/export/targets/` declares as its `TARGET`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgesr.errors import RegistryError
+from edgesr.export.rewrite import TRAITS
+from edgesr.registry import Registry, discover
+from edgesr.tensors import Precision
+
+if TYPE_CHECKING:
+    import onnx
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """One kind of artifact.
+
+    format: what kind of file it writes, as `Runtime.formats` names it. runtime: the runtime that verifies it.
+    needs: the traits that it needs of the network (see `edgesr.export.rewrite.TRAITS`), each served by rewrites.
+    opset: the ONNX opset of the graph that it is handed.
+    lower: (graph, folder, stem) -> the model file, written into the folder and named after the stem.
+    package, extra: the module that `lower` imports beyond the base, and the extra of `pip install edgesr[extra]` that brings it.
+    """
+
+    title: str
+    format: str
+    runtime: str
+    needs: frozenset[str]
+    opset: int
+    precisions: tuple[Precision, ...]
+    lower: Callable[["onnx.ModelProto", Path, str], Path]
+    package: str = ""
+    extra: str = ""
+
+
+@cache
+def targets() -> Registry[Target]:
+    """All targets by name; raises RegistryError for a needed trait that nobody defines."""
+    found = discover("edgesr.export.targets", "TARGET", Target)
+    for name, target in found.items():
+        unknown = target.needs - TRAITS.keys()
+        if unknown:
+            raise RegistryError(f"target {name} needs {', '.join(sorted(unknown))}, which nobody defines")
+    return found

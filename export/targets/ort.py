@@ -1,0 +1,24 @@
+"""ONNX Runtime: one `.onnx` file, opset 20, any batch and size unless a size is asked for."""
+
+from pathlib import Path
+
+import onnx
+
+from edgesr.export.target import Target
+
+
+def _lower(graph: onnx.ModelProto, folder: Path, stem: str) -> Path:
+    path = folder / f"{stem}.onnx"
+    path.write_bytes(graph.SerializeToString(deterministic=True))
+    return path
+
+
+TARGET = Target(
+    title="ONNX Runtime",
+    format="onnx",
+    runtime="ort",
+    needs=frozenset({"channels_first"}),
+    opset=20,
+    precisions=("fp32",),
+    lower=_lower,
+)

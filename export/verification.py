@@ -1,0 +1,94 @@
+"""Measuring an artifact against the reference: at export, and again from its files."""
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from edgesr.artifact import RECORDED, Artifact, read_artifact
+from edgesr.errors import ArtifactError, ParityError
+from edgesr.parity import Budget, Edge, edge
+from edgesr.progress import Progress, silent
+from edgesr.runtimes import open_artifact
+from edgesr.runtimes.pytorch import reference_of
+from edgesr.tensors import FloatArray
+
+BUDGETS = {"fp32": Budget(relative_l2=1e-4, psnr_db=50)}
+"""What an artifact of a precision must keep to, against the reference in float32."""
+
+Pictures = dict[str, FloatArray]
+"""Input name -> (N,3,H,W)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verification:
+    """An artifact measured again: `against` says whether the recorded outputs or a freshly built reference was compared with."""
+
+    artifact: Artifact
+    edge: Edge
+    against: str
+
+
+def verify(folder: Path, *, weights: str | None = None, progress: Progress = silent) -> Verification:
+    """Check the hashes of an artifact's files, run it again and compare with the reference.
+
+    Compared with the reference's outputs that the export recorded, or, with `weights` (a file, or the name of fetched official
+    weights), with the reference built anew from them. Raises ArtifactError, CheckpointError or ParityError.
+    """
+    artifact = read_artifact(folder)
+    progress("checking the files")
+    artifact.check_files()
+    inputs, outputs = read_recorded(folder / RECORDED)
+    against = "the reference's outputs recorded at export"
+    if weights is not None:
+        progress("loading the reference")
+        reference = reference_of(artifact.manifest, weights=weights)
+        outputs = reference_outputs(reference.unit_module(), inputs, progress)
+        against = f"the reference built from {Path(weights).name}"
+    measured = artifact_edge(artifact, inputs, outputs, progress)
+    try:
+        BUDGETS[artifact.manifest.precision].check(measured)
+    except ParityError as error:
+        raise ParityError(error.message, hint="Do not use this artifact. Export the model again.") from error
+    return Verification(artifact=artifact, edge=measured, against=against)
+
+
+def artifact_edge(artifact: Artifact, inputs: Pictures, outputs: Pictures, progress: Progress = silent) -> Edge:
+    """Run the artifact's files through a runtime that opens their format and compare with the reference's `outputs`."""
+    session = open_artifact(artifact)
+    pairs = []
+    for done, (name, image) in enumerate(inputs.items()):
+        progress("comparing the artifact with the reference", done, len(inputs))
+        pairs.append((name, outputs[name], session.run(image)))
+    return edge("artifact", pairs)
+
+
+def reference_outputs(module: nn.Module, inputs: Pictures, progress: Progress = silent) -> Pictures:
+    """The reference's outputs for the inputs, float32."""
+    outputs = {}
+    for done, (name, image) in enumerate(inputs.items()):
+        progress("running the reference", done, len(inputs))
+        with torch.inference_mode():
+            outputs[name] = module(torch.from_numpy(image)).numpy()
+    return outputs
+
+
+def write_recorded(path: Path, inputs: Pictures, outputs: Pictures) -> None:
+    """Write inputs and outputs as one `.npz`: arrays `input/NAME` and `output/NAME`."""
+    arrays = {f"input/{name}": array for name, array in inputs.items()}
+    arrays |= {f"output/{name}": array for name, array in outputs.items()}
+    np.savez_compressed(path, **arrays)  # type: ignore[arg-type]  # numpy's stub gives its own options the names of arrays
+
+
+def read_recorded(path: Path) -> tuple[Pictures, Pictures]:
+    """What `write_recorded` wrote; raises ArtifactError."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            named = {key.partition("/")[::2]: arrays[key] for key in arrays.files}
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise ArtifactError(f"{path} cannot be read: {error}", hint="Export the model again.") from error
+    inputs = {name: array for (kind, name), array in named.items() if kind == "input"}
+    return inputs, {name: array for (kind, name), array in named.items() if kind == "output"}

@@ -1,0 +1,28 @@
+"""The runtimes: every public file of this folder declares one as `RUNTIME` (see `edgesr.runtime.Runtime`)."""
+
+from functools import cache
+
+from edgesr.artifact import Artifact
+from edgesr.errors import UsageError
+from edgesr.registry import Registry, discover
+from edgesr.runtime import Runtime, Session
+
+
+@cache
+def runtimes() -> Registry[Runtime]:
+    """All runtimes by name."""
+    return discover("edgesr.runtimes", "RUNTIME", Runtime)
+
+
+def open_artifact(artifact: Artifact, *, runtime: str | None = None) -> Session:
+    """Open an artifact in the named runtime, or in the first that opens its format.
+
+    Raises UnknownNameError, UsageError when the runtime does not open the format, and what opening raises.
+    """
+    form = artifact.manifest.format
+    fitting = {name: candidate for name, candidate in runtimes().items() if form in candidate.formats}
+    name = runtime or next(iter(fitting), "")
+    chosen = runtimes()[name]
+    if chosen.formats and form not in chosen.formats:
+        raise UsageError(f"runtime {name} does not open {form} files", hint=f"Runtimes that do: {', '.join(fitting)}.")
+    return chosen.open(artifact)

@@ -1,0 +1,52 @@
+"""ONNX Runtime on the CPU."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgesr.artifact import Artifact, Manifest
+from edgesr.errors import ArtifactError
+from edgesr.runtime import Runtime
+from edgesr.tensors import FloatArray, SizeRule, size_of
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+
+class OrtSession:
+    """A network in ONNX Runtime. Sizes are checked before anything runs."""
+
+    def __init__(self, session: "onnxruntime.InferenceSession", manifest: Manifest) -> None:
+        self._session = session
+        self._input = manifest.input.name
+        self._batch = manifest.input.shape[0]
+        self.scale = manifest.scale
+        self.sizes: SizeRule = manifest.sizes
+
+    def run(self, image: FloatArray) -> FloatArray:
+        """Image (N,3,H,W) RGB in [0,1] -> (N,3,sH,sW), not clamped; raises SizeError for a size outside `sizes`."""
+        self.sizes.check(size_of(image))
+        if isinstance(self._batch, int) and len(image) != self._batch:
+            return np.concatenate([self._run(image[i : i + 1]) for i in range(len(image))])
+        return self._run(image)
+
+    def _run(self, image: FloatArray) -> FloatArray:
+        (output,) = self._session.run(None, {self._input: np.ascontiguousarray(image)})
+        return np.asarray(output, dtype=np.float32)
+
+
+def _open(artifact: Artifact) -> OrtSession:
+    import onnxruntime
+
+    return OrtSession(_load(artifact.path, onnxruntime.InferenceSession), artifact.manifest)
+
+
+def _load(path: Path, session_type: type["onnxruntime.InferenceSession"]) -> "onnxruntime.InferenceSession":
+    try:
+        return session_type(str(path), providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's exceptions share no base class
+        raise ArtifactError(f"ONNX Runtime cannot load {path.name}: {error}", hint="Export the model again.") from error
+
+
+RUNTIME = Runtime(title="ONNX Runtime (CPU)", formats=frozenset({"onnx"}), package="onnxruntime", open=_open)
