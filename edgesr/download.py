@@ -112,9 +112,13 @@ def _attempt(url: str, part: Path, progress: Progress, timeout: float) -> None:
     with response:
         start, total = _extent(response, part, have)
         _check_response(url, response, total)
-        with part.open("r+b" if start else "wb") as file:
-            file.seek(start)
-            _copy(response, file, part.name.removesuffix(".part"), start, total, progress)
+        try:
+            with part.open("r+b" if start else "wb") as file:
+                file.seek(start)
+                _copy(response, file, part.name.removesuffix(".part"), start, total, progress)
+        except DownloadError:  # of no use: it can only grow
+            part.unlink()
+            raise
 
 
 def _extent(response: http.client.HTTPResponse, part: Path, have: int) -> tuple[int, int | None]:
@@ -159,7 +163,7 @@ def _copy(
 
 def _read(response: http.client.HTTPResponse) -> bytes:
     try:
-        return response.read(_CHUNK)
+        return response.read1(_CHUNK)  # what is there now, so that little is lost when the rest never comes
     except _NETWORK as error:
         raise _BrokenError(f"the connection broke off ({_reason(error)})") from error
 
@@ -199,7 +203,11 @@ class _CheckedRedirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: http.client.HTTPMessage, newurl: str
     ) -> urllib.request.Request | None:
-        _check_address(newurl, secure=req.type == "https")
+        try:
+            _check_address(newurl, secure=req.type == "https")
+        except DownloadError:
+            fp.close()
+            raise
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
