@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgesr.errors import CheckpointError
 from edgesr.model import Family, OfficialWeights, Reach, Shapes
+from edgesr.models._evidence import Evidence
 from edgesr.models._layers import ChannelLayerNorm, check_input
 
 
@@ -86,21 +86,21 @@ def _upsampler(feat: int, scale: int) -> nn.Sequential:
 
 
 def _detect(shapes: Shapes) -> VapSRConfig | None:
-    """`proj_1` inside a block names the family; the first tail convolution tells ×4 (64 channels) from ×2 and ×3 (56)."""
+    """The dilated convolution inside a block names the family; ×4 has the tail with a convolution between two PixelShuffles."""
     if "body.0.atten_branch.depthwise_dilated.weight" not in shapes:
         return None
-    attention, feat = shapes["body.0.proj_1.weight"][:2]
-    blocks = 1 + max(int(name.split(".")[1]) for name in shapes if name.startswith("body."))
+    evidence = Evidence(shapes, title="VapSR")
+    attention, feat = evidence.shape("body.0.proj_1.weight", rank=4)[:2]
     if "upsampler.3.weight" in shapes:
-        scale = 4
-    elif "upsampler.2.weight" in shapes:
-        scale = {12: 2, 27: 3}.get(shapes["upsampler.2.weight"][0], 0)
+        scale = 2 * evidence.scale("upsampler.3.weight")
     else:
-        scale = 0
-    if not scale:
-        raise CheckpointError("looks like VapSR, but its upsampler is of no known scale (×2, ×3, ×4)")
-    groups = feat // shapes["conv_body.weight"][1]
-    return VapSRConfig(feat=feat, attention=attention, blocks=blocks, scale=scale, body_groups=groups)
+        scale = evidence.scale("upsampler.2.weight")
+    if scale not in (2, 3, 4):
+        raise evidence.contradiction(f"its upsampler is of scale ×{scale}, where ×2, ×3 and ×4 exist")
+    per_group = evidence.shape("conv_body.weight", rank=4)[1]
+    if feat % per_group:
+        raise evidence.contradiction(f"'conv_body.weight' takes {per_group} channels per group, which do not divide {feat}")
+    return VapSRConfig(feat=feat, attention=attention, blocks=evidence.count("body"), scale=scale, body_groups=feat // per_group)
 
 
 def _reach(config: VapSRConfig) -> Reach:
