@@ -88,7 +88,7 @@ def _train(request: TrainingRequest, console: Console, interrupted: list[int]) -
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/train-demo", description="Train the demo weights: vapsr-s ×4.")
-    parser.add_argument("--iterations", type=int, default=10_000, help="length of the whole schedule (default: %(default)s)")
+    parser.add_argument("--iterations", type=int, default=6_000, help="length of the whole schedule (default: %(default)s)")
     parser.add_argument("--output", type=Path, default=ROOT / "train-output", help="folder of the checkpoint to go on from")
     parser.add_argument(
         "--asset", type=Path, default=ROOT / "edgesr" / "assets" / "vapsr-s-x4-demo.safetensors", help="the result"

@@ -27,7 +27,7 @@ class TrainingRequest:
     """iterations: the whole schedule. side: of an LR patch, in pixels, a multiple of 3. workers: threads that share a batch."""
 
     checkpoint: Path
-    iterations: int = 10_000
+    iterations: int = 6_000
     seed: int = 0
     batch: int = 8
     side: int = 36
