@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from edgesr.errors import ArtifactError
 from edgesr.files import sha256_of
+from edgesr.model import Reach
 from edgesr.parity import Difference, Edge
 from edgesr.tensors import Size, SizeRule
 
@@ -52,7 +53,8 @@ class Manifest:
     """Everything that `manifest.json` says.
 
     artifact: the model's file name. format: what kind of file it is, as runtimes name it. model: the variant.
-    weights: "untrained", or the checkpoint's kind (official, file, demo), name and sha256. sizes: the inputs it takes.
+    weights: "untrained", or the checkpoint's kind (official, file, demo), name and sha256. sizes: the inputs it takes. reach: how
+    far an output pixel sees, which tiling needs.
     """
 
     artifact: str
@@ -63,6 +65,7 @@ class Manifest:
     precision: str
     weights: dict[str, str] | Literal["untrained"]
     sizes: SizeRule
+    reach: Reach
     input: TensorInfo
     output: TensorInfo
     rewrites: tuple[RewriteInfo, ...]
@@ -164,6 +167,7 @@ def _manifest_from_json(data: dict[str, Any]) -> Manifest:
         **{
             **fields,
             **tensors,
+            "reach": Reach(**fields["reach"]),
             "sizes": SizeRule(**sizes),  # type: ignore[arg-type]  # a missing minimum is a TypeError that the caller reports
             "parity": parity,
             "rewrites": tuple(RewriteInfo(**item) for item in fields["rewrites"]),

@@ -115,6 +115,7 @@ def _manifest(
         precision=request.precision,
         weights="untrained" if weights.sha256 is None else {"kind": weights.kind, "name": weights.name, "sha256": weights.sha256},
         sizes=sizes,
+        reach=spec.reach,
         input=TensorInfo(name=INPUT, shape=(batch, 3, height, width)),
         output=TensorInfo(name=OUTPUT, shape=(batch, 3, *larger)),
         rewrites=tuple(RewriteInfo(name=step.name, matches=len(step.matches)) for step in applied),

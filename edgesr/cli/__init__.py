@@ -1,0 +1,1 @@
+"""The command `edgesr`. Only `render.py` prints."""

@@ -1,0 +1,49 @@
+"""The command line's entry point."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from edgesr import __version__
+from edgesr.cli import catalogue, exporting, pictures, weights
+from edgesr.cli.errors import exit_code_of
+
+app = typer.Typer(
+    name="edgesr",
+    help="Efficient super-resolution networks from PyTorch checkpoints to phones and Jetsons.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"edgesr {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Commands exit with 0 ok, 1 error, 2 usage, 3 parity failed, 4 backend missing, 5 regression gate."""
+
+
+app.command()(catalogue.models)
+app.command()(catalogue.inspect)
+app.add_typer(weights.app, name="weights")
+app.command()(exporting.plan)
+app.command()(exporting.export)
+app.command()(exporting.verify)
+app.command()(pictures.upscale)
+app.command("eval")(pictures.evaluation)
+app.command()(catalogue.doctor)
+
+
+def main() -> None:
+    """Run the command and exit with its code."""
+    sys.exit(exit_code_of(lambda: app(standalone_mode=False)))

@@ -1,0 +1,108 @@
+"""`edgesr models`, `inspect` and `doctor`: what there is."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from edgesr.cli.options import Json
+from edgesr.cli.render import Output, big, table
+
+_HD = (720, 1280)
+
+
+def models(as_json: Json = False) -> None:
+    """List the models: sizes, cost at a 1280×720 output, what an output pixel sees, and official weights."""
+    from edgesr.complexity import multiply_adds, parameters
+    from edgesr.models import families, model_spec
+
+    show = Output(as_json=as_json)
+    rows: list[dict[str, Any]] = []
+    variants = [
+        (family, name, scale) for family in families().values() for name in family.variants for scale in family.variants[name]
+    ]
+    with show.progress() as progress:
+        for done, (family, name, scale) in enumerate(variants):
+            progress("counting", done, len(variants))
+            spec = model_spec(name, scale=scale)
+            rows.append(
+                {
+                    "family": spec.family_name,
+                    "model": name,
+                    "scale": scale,
+                    "parameters": parameters(spec.build()),
+                    "multiply_adds": multiply_adds(spec, height=_HD[0], width=_HD[1]),
+                    "reach": asdict(spec.reach),
+                    "smallest_input": spec.minimum_size,
+                    "official_weights": [w.file for w in family.weights if (w.variant, w.scale) == (name, scale)],
+                    "licence": family.licence,
+                    "paper": family.paper,
+                }
+            )
+    columns = ["family", "model", "scale", "parameters", "multiply-adds", "a pixel sees", "smallest", "official weights"]
+    cells = [
+        (
+            row["family"],
+            row["model"],
+            f"×{row['scale']}",
+            big(row["parameters"]),
+            big(row["multiply_adds"]),
+            _reach(row["reach"]),
+            f"{row['smallest_input']}²",
+            ", ".join(row["official_weights"]) or "–",
+        )
+        for row in rows
+    ]
+    notes = [
+        "Multiply-adds are for a 1280×720 output. Local: a tile that overlaps by the radius gives the untiled result; global: no tile does."
+    ]
+    show.result(rows, [table("Models", columns, cells, numbers=["scale", "parameters", "multiply-adds", "smallest"]), *notes])
+
+
+def inspect(
+    file: Annotated[Path, typer.Argument(help="A checkpoint: .pth, .pt or .safetensors.")],
+    as_json: Json = False,
+) -> None:
+    """Say what a checkpoint holds, from its tensors alone; nothing in it is executed."""
+    from edgesr.reference import inspect_checkpoint
+
+    report = inspect_checkpoint(file)
+    unused = ", ".join(b or "the bare state dict" for b in report.branches if b != report.branch)
+    rows = [
+        ("family", report.family),
+        ("variant", report.variant),
+        ("scale", f"×{report.scale}"),
+        ("configuration", ", ".join(f"{key} {value}" for key, value in report.configuration.items())),
+        ("parameters", f"{report.parameters:,}"),
+        ("tensors", f"{report.tensors} ({', '.join(report.dtypes)})"),
+        ("weights in use", (report.branch or "a bare state dict") + (" (the EMA weights)" if "ema" in report.branch else "")),
+        ("also in the file", unused or "nothing"),
+        ("finite", "yes" if report.finite else f"NO: {report.nonfinite}"),
+        ("file", f"{report.container}, {report.bytes:,} bytes, sha256 {report.sha256}"),
+    ]
+    Output(as_json=as_json).result(report.to_json(), [table(file.name, ["", ""], rows)])
+
+
+def doctor(as_json: Json = False) -> None:
+    """Show what is installed and what each missing part needs."""
+    from edgesr.environment import available, environment
+    from edgesr.export.target import targets
+    from edgesr.runtimes import runtimes
+
+    here = environment()
+    packages = [{**asdict(p), "state": p.state, "remedy": p.remedy} for p in here.packages]
+    plugins = [
+        {"kind": kind, "name": name, "title": p.title, "ready": not p.package or available(p.package), "extra": p.extra}
+        for kind, found in (("runtime", runtimes()), ("target", targets()))
+        for name, p in found.items()
+    ]
+    rows = [(p["extra"] or "base", p["name"], p["wanted"], p["installed"] or "–", p["state"], p["remedy"]) for p in packages]
+    rows += [(p["kind"], p["name"], p["title"], "", "ok" if p["ready"] else "missing", "") for p in plugins]
+    title = f"edgesr on Python {here.python}, {here.system}, {here.processors} processors"
+    data = {"python": here.python, "system": here.system, "processors": here.processors, "packages": packages, "plugins": plugins}
+    Output(as_json=as_json).result(data, [table(title, ["part", "name", "wanted", "installed", "state", "to get it"], rows)])
+
+
+def _reach(reach: dict[str, Any]) -> str:
+    return f"{reach['kind']}, radius {reach['radius']}" if reach["radius"] else str(reach["kind"])

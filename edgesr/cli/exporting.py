@@ -1,0 +1,130 @@
+"""`edgesr export`, `verify` and `plan`."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from edgesr.artifact import Manifest
+from edgesr.cli.options import Json, Scale, Weights
+from edgesr.cli.render import Output, table
+from edgesr.errors import UsageError
+from edgesr.parity import Edge
+from edgesr.tensors import PRECISIONS, parse_size
+
+Model = Annotated[str, typer.Argument(help="Model name, as `edgesr models` lists it.")]
+Without = Annotated[list[str] | None, typer.Option(metavar="NAME", help="Leave a rewrite out; may be given several times.")]
+TargetName = Annotated[str, typer.Option("--target", help="What to export for.")]
+
+
+def export(
+    model: Model,
+    scale: Scale = None,
+    weights: Weights = None,
+    target: TargetName = "ort",
+    size: Annotated[str | None, typer.Option(metavar="HxW", help="Convert for this input size only.")] = None,
+    dynamic: Annotated[bool, typer.Option("--dynamic", help="Any batch and size (the default without --size).")] = False,
+    precision: Annotated[str, typer.Option(help="fp32.")] = "fp32",
+    without: Without = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="DIR", help="Folder for the artifact.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Convert a network, prove that it is still the same function, and write an artifact folder."""
+    if size and dynamic:
+        raise UsageError("--size and --dynamic contradict each other", hint="Give one of them.")
+    chosen = next((known for known in PRECISIONS if known == precision), None)
+    if chosen is None:
+        raise UsageError(f"no precision {precision!r}", hint=f"Known: {', '.join(PRECISIONS)}.")
+    from edgesr.export.pipeline import export as run
+    from edgesr.export.request import ExportRequest
+
+    show = Output(as_json=as_json)
+    request = ExportRequest(
+        model=model,
+        scale=scale,
+        weights=weights,
+        target_name=target,
+        size=parse_size(size) if size else None,
+        precision=chosen,
+        without=tuple(without or ()),
+        folder=output,
+    )
+    with show.progress() as progress:
+        artifact = run(request, progress=progress)
+    manifest = artifact.manifest
+    if manifest.weights == "untrained":
+        show.warn(
+            f"{manifest.model} has no weights here: these are seeded ones. The result is for latency and conversion only, "
+            "its pictures are noise. For real ones: --weights FILE, or see `edgesr weights list`."
+        )
+    elif manifest.weights["kind"] == "demo":
+        show.warn("these are the demo weights that edgesr ships; the authors' are far better (see `edgesr weights list`).")
+    show.result({"folder": str(artifact.folder), **manifest.to_json()}, _export_lines(artifact.folder, manifest))
+
+
+def verify(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="An artifact folder.")],
+    weights: Weights = None,
+    as_json: Json = False,
+) -> None:
+    """Check an artifact's files, run it again and compare it with the reference."""
+    from edgesr.export.verification import verify as run
+
+    show = Output(as_json=as_json)
+    with show.progress() as progress:
+        result = run(folder, weights=weights, progress=progress)
+    data: dict[str, Any] = {"folder": str(folder), "ok": True, "against": result.against, **_edge_json(result.edge)}
+    show.result(data, [parity_table([result.edge]), f"{folder} holds: files intact, same function as {result.against}."])
+
+
+def plan(model: Model, target: TargetName = "ort", scale: Scale = None, without: Without = None, as_json: Json = False) -> None:
+    """Show which rewrites a model gets for a target, in which order and why."""
+    from edgesr.export.rewrite import apply_plan
+    from edgesr.export.rewrite import plan as steps_for
+    from edgesr.export.target import targets
+    from edgesr.models import model_spec
+
+    spec = model_spec(model, scale=scale or 4)
+    steps = steps_for(targets()[target].needs, without=without or ())
+    _, applied = apply_plan(steps, spec.build())
+    refused = [f"{path}: {reason}" for done in applied for path, reason in done.refusals]
+    rows = [
+        {
+            "rewrite": step.name,
+            "matches": len(done.matches),
+            "because": ", ".join(step.because),
+            "equation": step.rewrite.equation,
+        }
+        for step, done in zip(steps, applied, strict=True)
+    ]
+    lines: list[str | Table] = [
+        table(f"{spec.name} for {target}", ["rewrite", "matches", "because", "equation"], [list(row.values()) for row in rows]),
+        *(f"Refused: {place}" for place in refused),
+    ]
+    Output(as_json=as_json).result({"model": spec.name, "target": target, "rewrites": rows, "refused": refused}, lines)
+
+
+def parity_table(edges: list[Edge] | tuple[Edge, ...]) -> Table:
+    """Each edge's differences from the reference, input by input."""
+    rows = [
+        (e.name, d.input, f"{d.max_abs:.1e}", f"{d.relative_l2:.1e}", f"{d.psnr_db:.1f}") for e in edges for d in e.differences
+    ]
+    columns = ["edge", "input", "max |Δ|", "‖Δ‖/‖y‖", "PSNR dB"]
+    return table("Parity with the reference", columns, rows, numbers=columns[2:])
+
+
+def _export_lines(folder: Path, manifest: Manifest) -> Iterator[str | Table]:
+    model = next(file for file in manifest.files if file.name == manifest.artifact)
+    yield parity_table(manifest.parity)
+    done = ", ".join(f"{rewrite.name} ({rewrite.matches})" for rewrite in manifest.rewrites) or "none"
+    yield f"Rewrites: {done}"
+    yield f"Input: {manifest.input.shape} RGB in [0,1], {manifest.sizes.description} (HxW)"
+    yield f"Written: {folder / model.name} ({model.bytes / 1e6:.2f} MB) and {folder / 'manifest.json'}"
+    yield f"Next: edgesr upscale PICTURE OUT.png --artifact {folder}"
+
+
+def _edge_json(edge: Edge) -> dict[str, Any]:
+    return {"worst": asdict(edge.worst), "inputs": [asdict(d) for d in edge.differences]}

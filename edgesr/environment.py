@@ -1,0 +1,76 @@
+"""What this machine has: our requirements and extras, the runtimes and the targets, without importing any of them."""
+
+import os
+import platform
+import re
+from dataclasses import dataclass
+from importlib import metadata, util
+from typing import Literal
+
+from packaging.requirements import Requirement
+
+_EXTRA = re.compile(r"""extra\s*==\s*['"]([\w-]+)['"]""")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Package:
+    """A required package. extra: the extra that brings it, "" for the base. installed: its version, None when it is missing."""
+
+    name: str
+    wanted: str
+    extra: str
+    installed: str | None
+
+    @property
+    def state(self) -> Literal["ok", "missing", "other version"]:
+        """Whether it is there in a version that we want."""
+        if self.installed is None:
+            return "missing"
+        return (
+            "ok"
+            if Requirement(f"{self.name}{self.wanted}").specifier.contains(self.installed, prereleases=True)
+            else "other version"
+        )
+
+    @property
+    def remedy(self) -> str:
+        """What to type when it is not ok."""
+        if self.state == "ok":
+            return ""
+        return f'pip install "edgesr[{self.extra}]"' if self.extra else "pip install edgesr"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """The machine and the packages, in the order of our metadata."""
+
+    python: str
+    system: str
+    processors: int
+    packages: tuple[Package, ...]
+
+
+def environment() -> Environment:
+    """Read what is installed from the packages' metadata."""
+    requirements = metadata.requires("edgesr") or []
+    return Environment(
+        python=platform.python_version(),
+        system=f"{platform.system()} {platform.machine()}",
+        processors=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        packages=tuple(_package(text) for text in requirements),
+    )
+
+
+def available(package: str) -> bool:
+    """Whether the module could be imported, without importing it."""
+    return util.find_spec(package) is not None
+
+
+def _package(text: str) -> Package:
+    requirement = Requirement(text)
+    extra = _EXTRA.search(str(requirement.marker or ""))
+    try:
+        installed: str | None = metadata.version(requirement.name)
+    except metadata.PackageNotFoundError:
+        installed = None
+    return Package(name=requirement.name, wanted=str(requirement.specifier), extra=extra[1] if extra else "", installed=installed)

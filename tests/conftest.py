@@ -1,0 +1,41 @@
+"""Fixtures that several folders use."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from edgesr.artifact import Artifact
+from edgesr.export.pipeline import export
+from edgesr.export.request import ExportRequest
+from edgesr.tensors import Size
+
+REPOSITORY = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The root of the repository."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of real checkpoints and pictures that may not be shipped; tests that need it are skipped without."""
+    folder = Path(os.environ.get("EDGESR_DATA", REPOSITORY.parent / "shared"))
+    if not (folder / "weights").is_dir():
+        pytest.skip(f"no real checkpoints in {folder}; name their folder with EDGESR_DATA")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def vapsr_s(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    """vapsr-s ×4 for ONNX Runtime, any size. Shared: do not alter its files."""
+    return export(ExportRequest(model="vapsr-s", folder=tmp_path_factory.mktemp("artifacts") / "vapsr-s"))
+
+
+@pytest.fixture(scope="session")
+def vapsr_s_fixed(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    """vapsr-s ×4 for ONNX Runtime, 16×24 only. Shared: do not alter its files."""
+    folder = tmp_path_factory.mktemp("artifacts") / "vapsr-s-16x24"
+    return export(ExportRequest(model="vapsr-s", size=Size(height=16, width=24), folder=folder))

@@ -1,0 +1,97 @@
+"""What every rewrite must keep to: an exact identity, proven in float64 on witnesses in general position."""
+
+import copy
+import importlib
+
+import pytest
+import torch
+from torch import nn
+
+from edgesr.export.rewrite import TRAITS, Rewrite, rewrites
+from edgesr.export.target import targets
+from edgesr.parity import difference
+
+EXACT = 1e-12
+
+each_rewrite = pytest.mark.parametrize(("name", "rewrite"), rewrites().items(), ids=list(rewrites()))
+
+
+def replaced(rewrite: Rewrite, module: nn.Module) -> nn.Module:
+    replacement = rewrite.replace(module)
+    assert isinstance(replacement, nn.Module), f"{type(module).__name__} was not matched: {replacement}"
+    return replacement
+
+
+def test_there_is_a_rewrite() -> None:
+    assert rewrites()
+
+
+@each_rewrite
+def test_witnesses_are_in_general_position(name: str, rewrite: Rewrite) -> None:
+    for witness in rewrite.witnesses():
+        assert all(x.dtype == torch.float64 and x.std() > 0 for x in witness.inputs)
+        output = witness.module(*witness.inputs)
+        (output * torch.randn_like(output)).sum().backward()
+        for parameter, value in witness.module.named_parameters():
+            assert value.dtype == torch.float64
+            assert value.grad is not None, f"{parameter} receives no gradient"
+            assert value.grad.abs().min() > 0, f"{parameter} receives no gradient in places"
+
+
+@each_rewrite
+def test_replacement_is_the_same_function(name: str, rewrite: Rewrite) -> None:
+    assert rewrite.witnesses()
+    for witness in rewrite.witnesses():
+        with torch.no_grad():
+            expected = witness.module(*witness.inputs)
+            actual = replaced(rewrite, witness.module)(*witness.inputs)
+        assert difference(name, expected.numpy(), actual.numpy()).relative_l2 <= EXACT
+
+
+@each_rewrite
+def test_a_disturbed_parameter_shows(name: str, rewrite: Rewrite) -> None:
+    """The proof can fail: when any one parameter differs by a thousandth, the functions differ by more than EXACT."""
+    for witness in rewrite.witnesses():
+        with torch.no_grad():
+            expected = witness.module(*witness.inputs)
+            for parameter, _ in witness.module.named_parameters():
+                disturbed = copy.deepcopy(witness.module)
+                disturbed.get_parameter(parameter).mul_(1.001)
+                actual = replaced(rewrite, disturbed)(*witness.inputs)
+                assert difference(name, expected.numpy(), actual.numpy()).relative_l2 > 1e3 * EXACT, parameter
+
+
+@each_rewrite
+def test_the_module_is_left_as_it_was(name: str, rewrite: Rewrite) -> None:
+    for witness in rewrite.witnesses():
+        before = copy.deepcopy(witness.module.state_dict())
+        replaced(rewrite, witness.module)
+        after = witness.module.state_dict()
+        assert before.keys() == after.keys()
+        assert all(torch.equal(before[key], after[key]) for key in before)
+
+
+@each_rewrite
+def test_near_misses_are_left_alone(name: str, rewrite: Rewrite) -> None:
+    assert rewrite.near_misses()
+    for module in rewrite.near_misses():
+        assert not isinstance(rewrite.replace(module), nn.Module)
+
+
+@each_rewrite
+def test_it_is_not_applied_twice(name: str, rewrite: Rewrite) -> None:
+    for witness in rewrite.witnesses():
+        assert not isinstance(rewrite.replace(replaced(rewrite, witness.module)), nn.Module)
+
+
+@each_rewrite
+def test_it_serves_a_trait_that_a_target_needs(name: str, rewrite: Rewrite) -> None:
+    assert rewrite.serves <= TRAITS.keys()
+    assert any(rewrite.serves & target.needs for target in targets().values())
+
+
+@each_rewrite
+def test_its_file_states_the_identity(name: str, rewrite: Rewrite) -> None:
+    module = importlib.import_module(f"edgesr.export.rewrites.{name.replace('-', '_')}")
+    assert "=" in (module.__doc__ or "")
+    assert "=" in rewrite.equation

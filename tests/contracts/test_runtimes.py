@@ -1,0 +1,58 @@
+"""What every runtime must keep to."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgesr.artifact import Artifact
+from edgesr.errors import SizeError, UsageError
+from edgesr.export.target import targets
+from edgesr.runtime import Runtime, Session
+from edgesr.runtimes import open_artifact, runtimes
+
+each_runtime = pytest.mark.parametrize(("name", "runtime"), runtimes().items(), ids=list(runtimes()))
+
+
+@each_runtime
+def test_a_target_writes_what_it_opens(name: str, runtime: Runtime) -> None:
+    assert runtime.formats <= {target.format for target in targets().values()}
+
+
+@each_runtime
+def test_it_runs_batches_and_sizes_as_the_artifact_says(name: str, runtime: Runtime, vapsr_s: Artifact) -> None:
+    session = _opened(name, runtime, vapsr_s)
+    images = np.random.default_rng(1).random((2, 3, 9, 14), dtype=np.float32)
+    outputs = session.run(images)
+    assert outputs.shape == (2, 3, 36, 56)
+    assert outputs.dtype == np.float32
+    np.testing.assert_allclose(session.run(images[1:])[0], outputs[1], atol=1e-5)
+    assert np.abs(outputs[0] - outputs[1]).max() > 0.01
+
+
+@each_runtime
+def test_a_size_below_the_minimum_is_refused(name: str, runtime: Runtime, vapsr_s_fixed: Artifact) -> None:
+    session = _opened(name, runtime, vapsr_s_fixed)
+    if session.sizes.fixed is None:
+        pytest.skip("the reference takes every size")
+    with pytest.raises(SizeError, match="16x24"):
+        session.run(np.zeros((1, 3, 17, 24), np.float32))
+
+
+@each_runtime
+@pytest.mark.parametrize("shape", [(3, 9, 14), (1, 1, 9, 14), (1, 3, 0, 14)])
+def test_what_is_no_picture_is_refused(name: str, runtime: Runtime, vapsr_s: Artifact, shape: tuple[int, ...]) -> None:
+    with pytest.raises(UsageError, match="expected a float32 RGB batch"):
+        _opened(name, runtime, vapsr_s).run(np.zeros(shape, np.float32))
+
+
+@each_runtime
+def test_two_runs_agree_to_the_bit(name: str, runtime: Runtime, vapsr_s: Artifact, tmp_path: Path) -> None:
+    session = _opened(name, runtime, vapsr_s)
+    image = np.random.default_rng(2).random((1, 3, 20, 20), dtype=np.float32)
+    np.testing.assert_array_equal(session.run(image), session.run(image))
+
+
+def _opened(name: str, runtime: Runtime, artifact: Artifact) -> Session:
+    pytest.importorskip(runtime.package)
+    return open_artifact(artifact, runtime=name)

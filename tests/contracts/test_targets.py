@@ -1,0 +1,49 @@
+"""What every target must keep to."""
+
+from pathlib import Path
+
+import onnx
+import pytest
+
+from edgesr.export.rewrite import TRAITS, plan
+from edgesr.export.target import Target, targets
+from edgesr.runtimes import runtimes
+from edgesr.tensors import PRECISIONS
+
+each_target = pytest.mark.parametrize(("name", "target"), targets().items(), ids=list(targets()))
+
+
+@each_target
+def test_its_needs_are_served(name: str, target: Target) -> None:
+    assert target.needs <= TRAITS.keys()
+    served = {trait for step in plan(target.needs) for trait in step.because}
+    assert served == target.needs
+
+
+@each_target
+def test_its_runtime_opens_its_format(name: str, target: Target) -> None:
+    assert target.format in runtimes()[target.runtime].formats
+
+
+@each_target
+def test_its_precisions_are_known(name: str, target: Target) -> None:
+    assert target.precisions
+    assert set(target.precisions) <= set(PRECISIONS)
+
+
+@each_target
+def test_it_writes_one_named_file_and_the_same_bytes_twice(name: str, target: Target, tmp_path: Path) -> None:
+    if target.package:
+        pytest.importorskip(target.package)
+    value = onnx.helper.make_tensor_value_info("input", onnx.TensorProto.FLOAT, ["N", 3, "H", "W"])
+    output = onnx.helper.make_tensor_value_info("output", onnx.TensorProto.FLOAT, ["N", 3, "H", "W"])
+    node = onnx.helper.make_node("Relu", ["input"], ["output"])
+    graph = onnx.helper.make_graph([node], "relu", [value], [output])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", target.opset)])
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for folder in folders:
+        folder.mkdir()
+    first, second = (target.lower(model, folder, "relu") for folder in folders)
+    assert first.parent == folders[0]
+    assert first.stem == "relu"
+    assert first.read_bytes() == second.read_bytes()

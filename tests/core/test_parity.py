@@ -1,0 +1,55 @@
+"""Differences and the budgets that they must keep to."""
+
+import math
+
+import numpy as np
+import pytest
+
+from edgesr.errors import ParityError
+from edgesr.parity import IDENTICAL_DB, Budget, difference, edge
+
+REFERENCE = np.full((1, 3, 4, 4), 0.5)
+BUDGET = Budget(relative_l2=1e-4, psnr_db=50)
+
+
+def test_figures_of_a_known_difference() -> None:
+    found = difference("noise", REFERENCE, REFERENCE + 0.01)
+    assert found.max_abs == pytest.approx(0.01)
+    assert found.relative_l2 == pytest.approx(0.02)
+    assert found.psnr_db == pytest.approx(40)
+
+
+def test_identical_outputs_have_a_finite_figure() -> None:
+    found = difference("noise", REFERENCE, REFERENCE)
+    assert (found.max_abs, found.relative_l2, found.psnr_db) == (0, 0, IDENTICAL_DB)
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])
+def test_what_is_no_number_never_passes(wrong: float) -> None:
+    actual = REFERENCE.copy()
+    actual[0, 0, 0, 0] = wrong
+    with np.errstate(invalid="ignore"), pytest.raises(ParityError, match="noise"):
+        BUDGET.check(edge("artifact", [("noise", REFERENCE, actual)]))
+
+
+def test_the_worst_input_is_named() -> None:
+    pairs = [(name, REFERENCE, REFERENCE * (1 + off)) for name, off in (("good", 1e-6), ("worst", 1e-2), ("bad", 1e-3))]
+    with pytest.raises(ParityError, match="worst"):
+        BUDGET.check(edge("artifact", pairs))
+    assert edge("artifact", pairs).worst.input == "worst"
+
+
+def test_a_difference_within_the_budget_passes() -> None:
+    BUDGET.check(edge("artifact", [("noise", REFERENCE, REFERENCE * (1 + 5e-5))]))
+    with pytest.raises(ParityError):
+        BUDGET.check(edge("artifact", [("noise", REFERENCE, REFERENCE * (1 + 2e-4))]))
+
+
+def test_a_reference_of_zeros_differs_from_anything_else() -> None:
+    assert difference("black", REFERENCE * 0, REFERENCE).relative_l2 == math.inf
+    assert difference("black", REFERENCE * 0, REFERENCE * 0).relative_l2 == 0
+
+
+def test_another_shape_is_an_error() -> None:
+    with pytest.raises(ParityError, match="shape"):
+        difference("noise", REFERENCE, REFERENCE[:, :, :2])

@@ -1,0 +1,95 @@
+"""The exported graph: standard, checked, stamped, the same each time, and free of this machine."""
+
+from collections import Counter
+
+import onnx
+import pytest
+import torch
+from torch import nn
+
+from edgesr import build_model
+from edgesr.artifact import Artifact
+from edgesr.errors import ExportError
+from edgesr.export.onnx_graph import REWRITE_KEY, onnx_from_module
+from edgesr.export.rewrite import apply_plan, plan
+from edgesr.tensors import Size, SizeRule
+
+ANY = SizeRule(minimum=Size(height=1, width=1))
+
+
+@pytest.fixture(scope="module")
+def graph(vapsr_s: Artifact) -> onnx.ModelProto:
+    return onnx.load(vapsr_s.path)
+
+
+def test_names_shapes_and_symbols(graph: onnx.ModelProto) -> None:
+    shapes = {
+        value.name: [dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim]
+        for value in (*graph.graph.input, *graph.graph.output)
+    }
+    assert shapes == {"input": ["N", 3, "H", "W"], "output": ["N", 3, "4*H", "4*W"]}
+
+
+def test_it_is_standard_and_passes_the_checker(graph: onnx.ModelProto) -> None:
+    onnx.checker.check_model(graph, full_check=True)
+    assert {entry.domain for entry in graph.opset_import} == {""}
+    assert not graph.functions
+    assert {node.domain for node in graph.graph.node} == {""}
+
+
+def test_nodes_of_a_rewrite_carry_its_name(graph: onnx.ModelProto) -> None:
+    stamps = Counter(entry.value for node in graph.graph.node for entry in node.metadata_props if entry.key == REWRITE_KEY)
+    assert stamps.keys() == {"channel-layer-norm"}
+    assert stamps["channel-layer-norm"] >= 11 * 6
+    kinds = {node.op_type for node in graph.graph.node}
+    assert not kinds & {"Transpose", "LayerNormalization"}
+
+
+def test_without_the_rewrite_there_is_no_stamp() -> None:
+    model = onnx_from_module(build_model("vapsr-s"), ANY, opset=20)
+    assert Counter(node.op_type for node in model.graph.node)["LayerNormalization"] == 11
+    assert not any(node.metadata_props for node in model.graph.node)
+
+
+def test_it_holds_nothing_of_this_machine(graph: onnx.ModelProto) -> None:
+    text = graph.SerializeToString()
+    assert b"site-packages" not in text
+    assert b".py" not in text
+    assert not graph.doc_string
+
+
+def test_the_same_module_gives_the_same_bytes() -> None:
+    torch.manual_seed(0)
+    module, _ = apply_plan(plan({"channels_first"}), build_model("vapsr-s"))
+    first, second = (onnx_from_module(module, ANY, opset=20).SerializeToString(deterministic=True) for _ in range(2))
+    assert first == second
+
+
+def test_a_fixed_size_fixes_the_batch_too() -> None:
+    side = Size(height=8, width=12)
+    model = onnx_from_module(nn.Conv2d(3, 3, 1).eval(), SizeRule(minimum=side, maximum=side), opset=20)
+    assert [dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim] == [1, 3, 8, 12]
+
+
+class DependsOnValues(nn.Module):
+    """A network that torch.export cannot trace."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * 2 if x.sum().item() > 0 else x
+
+
+def test_what_cannot_be_converted_says_why_and_what_to_try() -> None:
+    with pytest.raises(ExportError, match="with dynamic sizes") as caught:
+        onnx_from_module(DependsOnValues(), ANY, opset=20)
+    assert "--size" in caught.value.hint
+    assert caught.value.__cause__ is not None
+
+
+def test_large_tables_that_follow_from_few_numbers_stay_out_of_the_file() -> None:
+    class Table(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x + torch.arange(300.0).reshape(300, 1).expand(300, 300)[: x.shape[2], : x.shape[3]]
+
+    side = Size(height=300, width=300)
+    model = onnx_from_module(Table(), SizeRule(minimum=side, maximum=side), opset=20)
+    assert model.ByteSize() < 10_000
