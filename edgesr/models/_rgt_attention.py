@@ -58,7 +58,7 @@ class RectangleAttention(nn.Module):
         query, key, value = windows.reshape(3, batch, rows * columns, heads, h * w, dim // heads).unbind(0)
         bias = self.position_bias()
         if self.shifted:
-            bias = bias + roll_mask(height, width, self.window).to(bias).unsqueeze(1)
+            bias = bias + roll_mask(height, width, self.window, device=bias.device).unsqueeze(1)
         logits = (query * (dim // heads) ** -0.5) @ key.transpose(3, 4) + bias
 
         y: Tensor = (logits.softmax(dim=4) @ value).reshape(batch, rows, columns, heads, h, w, dim // heads)
@@ -151,17 +151,17 @@ def conv(layer: nn.Module, x: Tensor) -> Tensor:
     return layer(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)  # type: ignore[no-any-return]
 
 
-def roll_mask(height: int, width: int, window: tuple[int, int]) -> Tensor:
+def roll_mask(height: int, width: int, window: tuple[int, int], *, device: torch.device | None = None) -> Tensor:
     """The mask for a map of H×W pixels rolled by half a window h×w: (windows, h·w, h·w) of 0 and REGIONS_APART."""
     h, w = window
-    region = 3 * _bands(height, h).unsqueeze(1) + _bands(width, w)
+    region = 3 * _bands(height, h, device).unsqueeze(1) + _bands(width, w, device)
     region = region.reshape(height // h, h, width // w, w).transpose(1, 2).reshape(-1, h * w)
     return torch.where(region.unsqueeze(1) == region.unsqueeze(2), 0.0, REGIONS_APART)
 
 
-def _bands(length: int, window: int) -> Tensor:
+def _bands(length: int, window: int, device: torch.device | None) -> Tensor:
     """Which of three bands each of `length` positions lies in: before the last window, and that window's two halves."""
-    position = torch.arange(length)
+    position = torch.arange(length, device=device)
     return (position >= length - window).long() + (position >= length - window // 2).long()
 
 

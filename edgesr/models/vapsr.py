@@ -91,10 +91,8 @@ def _detect(shapes: Shapes) -> VapSRConfig | None:
         return None
     evidence = Evidence(shapes, title="VapSR")
     attention, feat = evidence.shape("body.0.proj_1.weight", rank=4)[:2]
-    if "upsampler.3.weight" in shapes:
-        scale = 2 * evidence.scale("upsampler.3.weight")
-    else:
-        scale = evidence.scale("upsampler.2.weight")
+    doubled = "upsampler.3.weight" in shapes
+    scale = 2 * evidence.scale("upsampler.3.weight") if doubled else evidence.scale("upsampler.2.weight")
     if scale not in (2, 3, 4):
         raise evidence.contradiction(f"its upsampler is of scale ×{scale}, where ×2, ×3 and ×4 exist")
     per_group = evidence.shape("conv_body.weight", rank=4)[1]
