@@ -192,7 +192,7 @@ def _srgb_of_cmyk(image: Image.Image) -> Image.Image:
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
-    except (ImageCms.PyCMSError, ImportError):
+    except (ImageCms.PyCMSError, OSError, ImportError):  # a broken profile, or a Pillow built without LittleCMS
         return image.convert("RGB")
     return converted or image.convert("RGB")
 

@@ -35,7 +35,7 @@ def encode(samples: Samples, format: Format, *, icc: bytes | None = None, exif: 
         samples, icc = _coloured(samples), None
     buffer = io.BytesIO()
     image = Image.fromarray(samples[..., 0] if samples.shape[2] == 1 else samples)
-    metadata = {"icc_profile": icc, "exif": exif or b""}
+    metadata = {"icc_profile": icc, "exif": b"Exif\0\0" + exif if exif else b""}
     if format == "JPEG":
         image.save(buffer, format, quality=quality, subsampling="4:4:4", **metadata)
     elif format == "WEBP":

@@ -106,10 +106,10 @@ def run_tiled(session: Session, image: FloatArray, tiling: Tiling, *, progress: 
     result = np.empty((image.shape[0], 3, scale * size.height, scale * size.width), np.float32)
     tiles = [(row, column) for row in rows for column in columns]
     for done, (row, column) in enumerate(tiles):
-        progress("tiles", done, len(tiles))
+        progress("upscaling", done, len(tiles))
         output = session.run(np.ascontiguousarray(image[:, :, row.start : row.stop, column.start : column.stop]))
         result[:, :, _kept(row, scale), _kept(column, scale)] = output[:, :, _inside(row, scale), _inside(column, scale)]
-    progress("tiles", len(tiles), len(tiles))
+    progress("upscaling", len(tiles), len(tiles))
     return result
 
 
