@@ -2,12 +2,16 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from edgesr.cli.options import Json
 from edgesr.cli.render import Output, big, table
+from edgesr.model import ModelSpec
+
+if TYPE_CHECKING:
+    from torch import nn
 
 _HD = (720, 1280)
 
@@ -31,7 +35,7 @@ def models(as_json: Json = False) -> None:
                     "family": spec.family_name,
                     "model": name,
                     "scale": scale,
-                    "parameters": parameters(spec.build()),
+                    "parameters": parameters(_skeleton(spec)),
                     "multiply_adds": multiply_adds(spec, height=_HD[0], width=_HD[1]),
                     "reach": asdict(spec.reach),
                     "smallest_input": spec.minimum_size,
@@ -102,6 +106,14 @@ def doctor(as_json: Json = False) -> None:
     title = f"edgesr on Python {here.python}, {here.system}, {here.processors} processors"
     data = {"python": here.python, "system": here.system, "processors": here.processors, "packages": packages, "plugins": plugins}
     Output(as_json=as_json).result(data, [table(title, ["part", "name", "wanted", "installed", "state", "to get it"], rows)])
+
+
+def _skeleton(spec: ModelSpec) -> "nn.Module":
+    """The network without memory behind its tensors."""
+    import torch
+
+    with torch.device("meta"):
+        return spec.build()
 
 
 def _reach(reach: dict[str, Any]) -> str:

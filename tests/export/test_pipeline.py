@@ -13,6 +13,7 @@ from torch import nn
 from edgesr.artifact import Artifact, read_artifact
 from edgesr.errors import ArtifactError, CheckpointError, ParityError, SizeError, UnknownNameError, UsageError
 from edgesr.export import pipeline, verification
+from edgesr.export.onnx_graph import onnx_from_module
 from edgesr.export.parity_inputs import parity_inputs, picture
 from edgesr.export.pipeline import export
 from edgesr.export.request import ExportRequest
@@ -99,7 +100,7 @@ def test_a_wrong_conversion_fails_and_keeps_the_earlier_artifact(
 ) -> None:
     folder = tmp_path / "out"
     shutil.copytree(vapsr_s.folder, folder)
-    right = pipeline.onnx_from_module
+    right = onnx_from_module
 
     def wrong(module: nn.Module, sizes: SizeRule, *, opset: int) -> onnx.ModelProto:
         disturbed = {name: value * 1.001 for name, value in module.state_dict().items()}

@@ -1,0 +1,135 @@
+"""Every command, as a user types it."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import edgesr as package
+from edgesr.artifact import Artifact
+
+Command = Callable[..., Any]
+
+
+@pytest.fixture
+def photograph(tmp_path: Path) -> Path:
+    path = tmp_path / "in.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (12, 17, 3), dtype=np.uint8)).save(path)
+    return path
+
+
+def test_version(edgesr: Command) -> None:
+    assert edgesr("--version").out.strip() == f"edgesr {package.__version__}"
+
+
+def test_installed_command_and_module_run() -> None:
+    command = [sys.executable, "-c", "from edgesr.cli.app import main; main()", "doctor", "--json"]
+    assert subprocess.run(command, capture_output=True, check=True).stdout.startswith(b"{")
+
+
+def test_models(edgesr: Command) -> None:
+    rows = {(row["model"], row["scale"]): row for row in edgesr("models", "--json").json}
+    esc = rows["esc", 4]
+    assert esc["parameters"] == pytest.approx(968e3, rel=0.01)
+    assert esc["multiply_adds"] == pytest.approx(149.2e9, rel=0.01)
+    assert esc["reach"]["kind"] == "global"
+    assert esc["smallest_input"] == 17
+    assert rows["vapsr-s", 4]["official_weights"] == ["VapSR-S.pth"]
+    assert rows["vapsr", 4]["reach"] == {"kind": "local", "radius": 172}
+    assert "esc-light" in edgesr("models").out
+
+
+def test_inspect(edgesr: Command, data: Path) -> None:
+    file = data / "weights" / "vapsr" / "VapSR_X2.pth"
+    report = edgesr("inspect", file, "--json").json
+    assert (report["family"], report["variant"], report["scale"], report["finite"]) == ("vapsr", "vapsr", 2, True)
+    assert report["configuration"]["blocks"] == 20
+    text = edgesr("inspect", file).out
+    assert "params_ema (the EMA weights)" in text or "params" in text
+
+
+def test_weights_list(edgesr: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGESR_CACHE", str(tmp_path))
+    rows = {row["file"]: row for row in edgesr("weights", "list", "--json").json}
+    assert rows["VapSR_X4.pth"]["sha256"].startswith("fa6b84a1")
+    assert rows["VapSR_X4.pth"]["cached"] is None
+    assert str(tmp_path) in edgesr("weights", "list").out
+
+
+def test_plan(edgesr: Command) -> None:
+    plan = edgesr("plan", "vapsr-s", "--target", "ort", "--json").json
+    assert plan["rewrites"][0]["rewrite"] == "channel-layer-norm"
+    assert plan["rewrites"][0]["matches"] == 11
+    assert plan["rewrites"][0]["because"] == "channels_first"
+    assert edgesr("plan", "vapsr-s", "--without", "channel-layer-norm", "--json").json["rewrites"] == []
+
+
+def test_export_then_verify_then_upscale(edgesr: Command, tmp_path: Path, photograph: Path) -> None:
+    folder = tmp_path / "artifact"
+    done = edgesr("export", "vapsr", "--scale", 2, "--target", "ort", "-o", folder, "--json")
+    assert done.code == 0
+    assert done.json["weights"] == "untrained"
+    assert "latency and conversion only" in done.err
+    assert done.json["artifact"] == "vapsr-x2-fp32-untrained.onnx"
+    verified = edgesr("verify", folder)
+    assert verified.code == 0
+    assert "picture 1x3x96x96" in verified.out
+    done = edgesr("upscale", photograph, tmp_path / "out.png", "--artifact", folder)
+    assert done.code == 0
+    assert "noise" in done.err
+    with Image.open(tmp_path / "out.png") as image:
+        assert image.size == (34, 24)
+
+
+def test_export_names_its_folder_after_the_model(edgesr: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert edgesr("export", "vapsr", "--scale", 3, "--size", "8x8").code == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["vapsr-x3-fp32-8x8-untrained-ort"]
+
+
+def test_upscale_a_folder_goes_on_past_a_broken_file(
+    edgesr: Command, vapsr_s: Artifact, tmp_path: Path, photograph: Path
+) -> None:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    shutil.copy(photograph, pictures / "good.png")
+    (pictures / "broken.png").write_bytes(b"no picture")
+    (pictures / "notes.txt").write_text("no picture either")
+    done = edgesr("upscale", pictures, tmp_path / "out", "--artifact", vapsr_s.folder)
+    assert done.code == 1
+    assert "1 upscaled, 1 failed, 1 skipped" in done.out
+    assert "broken.png" in done.err
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["good.png"]
+
+
+def test_seams_of_a_local_network_are_none(edgesr: Command, vapsr_s: Artifact, tmp_path: Path, photograph: Path) -> None:
+    done = edgesr(
+        "upscale", photograph, tmp_path / "out.png", "--artifact", vapsr_s.folder, "--tile", 8, "--check-seams", "--json"
+    )
+    assert done.json["run"]["tiles"] > 1
+    assert done.json["run"]["seams"]["max_abs"] < 1e-5
+
+
+def test_eval_of_an_artifact_and_its_reference_agree(edgesr: Command, vapsr_s: Artifact, tmp_path: Path) -> None:
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 72, 3), dtype=np.uint8)).save(tmp_path / "a.png")
+    through_ort = edgesr("eval", "--hr", tmp_path, "--artifact", vapsr_s.folder, "--json").json
+    through_torch = edgesr("eval", "--hr", tmp_path, "--model", "vapsr-s", "--json").json
+    assert through_ort["network"]["psnr_db"] == pytest.approx(through_torch["network"]["psnr_db"], abs=0.01)
+    assert through_ort["bicubic"] == through_torch["bicubic"]
+
+
+def test_doctor(edgesr: Command) -> None:
+    report = edgesr("doctor", "--json").json
+    states = {package["name"]: package for package in report["packages"]}
+    assert states["torch"]["state"] == "ok"
+    assert states["coremltools"]["extra"] == "coreml"
+    if states["coremltools"]["state"] == "missing":
+        assert states["coremltools"]["remedy"] == 'pip install "edgesr[coreml]"'
+    assert {plugin["name"] for plugin in report["plugins"]} >= {"ort", "pytorch"}
+    assert "torch" in edgesr("doctor").out
