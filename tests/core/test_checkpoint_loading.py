@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -173,9 +174,10 @@ def test_forged_shapes_do_not_allocate_a_huge_network(state: State, save: Callab
     assert "(16, 16, 1, 1) seen, (400000, 400000, 1, 1) expected" in refusal(save(state))
 
 
-def test_sizes_that_no_module_can_have(state: State, save: Callable[[object], Path]) -> None:
-    state["conv_body.weight"] = torch.ones(8, 9, 3, 3)
-    assert "no network has its sizes" in refusal(save(state))
+def test_sizes_that_no_module_can_have(state: State, save: Callable[[object], Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    impossible = replace(model_spec("vapsr-s"), config=replace(SMALL, body_groups=3))
+    monkeypatch.setattr("edgesr.reference.detect_spec", lambda shapes: impossible)
+    assert "no network has its sizes (feat 8, attention 16, blocks 2, body_groups 3)" in refusal(save(state))
 
 
 def test_a_seeded_network_says_that_it_is_untrained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -120,6 +120,17 @@ def test_a_pickle_that_would_run_code_is_refused_and_named(kind: str, protocol: 
     assert not marker.exists()
 
 
+@pytest.mark.parametrize("kind", ["zip", "legacy"])
+def test_the_loader_refuses_by_itself_what_the_first_look_lets_pass(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    marker = tmp_path / "marker"
+    (tmp_path / "here").mkdir()
+    monkeypatch.setattr("edgesr.containers._foreign_call", lambda data, count: "")
+    assert "nothing was executed" in refusal(tmp_path / "here" / "a.pth", WRITERS[kind]({"x": Hostile(marker)}))
+    assert not marker.exists()
+
+
 def test_a_call_that_pytorch_allows_but_that_fills_memory_is_refused(tmp_path: Path) -> None:
     pkl = b"\x80\x02cbuiltins\nbytearray\n\x8a\x06" + (1 << 42).to_bytes(6, "little") + b"\x85R."
     assert "builtins.bytearray" in refusal(tmp_path / "a.pth", zip_of({"archive/data.pkl": pkl, "archive/version": b"3"}))
@@ -244,8 +255,8 @@ def test_what_is_no_checkpoint_is_described(data: bytes, said: str, tmp_path: Pa
         ({"params": {"w": torch.ones(1), "v": "text"}}, "'v' is a str, not a tensor"),
         ({"w": torch.ones(0, 3)}, "tensor 'w' has shape (0, 3)"),
         (
-            {"w": torch.ones(1).expand(100_000, 100_000)},
-            "tensor 'w' has shape (100000, 100000), 40,000,000,000 bytes, where the file holds 4",
+            {"w": torch.ones(1).expand(1000, 1000)},
+            "tensor 'w' has shape (1000, 1000), 4,000,000 bytes, where the file holds 4",
         ),
     ],
 )
@@ -263,32 +274,3 @@ def test_a_legacy_file_cannot_claim_a_storage_that_it_does_not_hold(tmp_path: Pa
     claimed = data.replace(b"K\xc8", b"J\xff\xff\xff\x0f")
     assert claimed != data
     assert "cannot be loaded" in refusal(tmp_path / "a.pth", claimed)
-
-
-def test_a_file_over_the_limit_is_not_read(tmp_path: Path) -> None:
-    path = tmp_path / "a.pth"
-    with path.open("wb") as file:
-        file.truncate(1 << 40)  # sparse: takes no room
-    with pytest.raises(CheckpointError, match=r"1,099,511,627,776 bytes, more than the limit of 1,073,741,824"):
-        read_checkpoint(path)
-
-
-def test_a_missing_file_a_folder_and_a_device_are_told_apart(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="does not exist"):
-        read_checkpoint(tmp_path / "none.pth")
-    with pytest.raises(CheckpointError, match="is a folder"):
-        read_checkpoint(tmp_path)
-    with pytest.raises(CheckpointError, match="is not a regular file"):
-        read_checkpoint(Path(os.devnull))
-
-
-def test_a_file_without_permission_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "a.pth"
-    path.write_bytes(zip_bytes(state()))
-
-    def deny(*_args: object) -> None:
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(Path, "open", deny)
-    with pytest.raises(CheckpointError, match=r"cannot read .*a\.pth: Permission denied"):
-        read_checkpoint(path)

@@ -1,6 +1,5 @@
 """Downloads against a server of our own that misbehaves in every way that is known of servers."""
 
-import errno
 import hashlib
 import threading
 from collections.abc import Callable, Iterator
@@ -255,41 +254,6 @@ def test_nobody_there(target: Path) -> None:
     assert left(target) == []
 
 
-@pytest.mark.parametrize(
-    "url", ["http://example.com/a.pth", "ftp://127.0.0.1/a", "file:///etc/hostname", "http://127.0.0.1.example.com/a", "a.pth"]
-)
-def test_only_https_and_this_machine_are_asked(url: str, target: Path) -> None:
-    with pytest.raises(DownloadError, match="is not an https address"):
-        download(url, target)
-    assert not target.parent.exists()
-
-
-def test_a_redirect_to_an_unsafe_address_is_not_followed(server: Server, target: Path) -> None:
-    def redirect(handler: Handler, start: int) -> None:
-        handler.send_response(302)
-        handler.send_header("Location", "http://example.com/file.pth")
-        handler.end_headers()
-
-    server.behave = redirect
-    assert "http://example.com/file.pth is not an https address" in refusal(server, target).message
-
-
-def test_a_redirect_on_this_machine_is_followed_with_its_range(server: Server, target: Path) -> None:
-    def redirect(handler: Handler, start: int) -> None:
-        if handler.path == "/file.pth":
-            handler.send_response(302)
-            handler.send_header("Location", "/elsewhere")
-            handler.end_headers()
-        else:
-            handler.send(start)
-
-    server.behave = redirect
-    target.parent.mkdir()
-    target.with_name("file.pth.part").write_bytes(CONTENT[:1000])
-    assert download(server.url, target, sha256=SHA256, patience=QUICK) == SHA256
-    assert server.ranges == ["bytes=1000-", "bytes=1000-"]
-
-
 def test_an_interrupt_keeps_what_arrived(server: Server, target: Path) -> None:
     def interrupt(stage: str, done: int = 0, total: int | None = None) -> None:
         if done >= 100_000:
@@ -329,21 +293,3 @@ def test_two_at_a_time_take_turns_and_fetch_once(server: Server, target: Path) -
     assert set(waiting) == {"waiting for another download of file.pth"}
     assert len(server.ranges) == 1
     assert left(target) == ["file.pth"]
-
-
-def test_a_full_disk_is_reported(server: Server, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_args: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr("os.fsync", full)
-    error = refusal(server, target)
-    assert f"cannot write {target}: No space left on device" in error.message
-    assert "Free some space" in error.hint
-
-
-def test_a_place_that_cannot_be_written_is_reported(server: Server, tmp_path: Path) -> None:
-    (tmp_path / "cache").write_text("a file where the folder should be")
-    error = refusal(server, tmp_path / "cache" / "file.pth")
-    assert "cannot write" in error.message
-    assert "EDGESR_CACHE" in error.hint
-    assert server.ranges == []
