@@ -135,7 +135,8 @@ def _reading(path: Path) -> Iterator[None]:
             start = file.read(8)
         what = f"begins with {start!r}" if start else "is empty"
         raise ImageError(
-            f"{path} is not a picture that edgesr reads: it {what}", hint="PNG, JPEG, WebP and TIFF are read; convert it first."
+            f"{path} is not a picture that edgesr reads, or is damaged at its very start: it {what}",
+            hint="PNG, JPEG, WebP and TIFF are read; convert it first.",
         ) from error
     except Exception as error:  # Pillow's decoders let out almost anything for a damaged file
         unreadable = isinstance(error, OSError) and error.errno is not None
@@ -227,8 +228,8 @@ def _with_transparent_colour(samples: Samples, colour: object, layout: str) -> S
     """Add alpha where a PNG without alpha names one colour as transparent, in the file's own units."""
     if samples.shape[2] not in (1, 3) or not isinstance(colour, int | tuple):
         return samples
-    # Pillow stretches grey of fewer bits to 0..255, but not this colour.
-    unit = {"L;2": 85, "L;4": 17}.get(layout, 1)
+    # Pillow stretches grey of fewer bits to 0..255, but not this colour (or of 1 bit, and by its version).
+    unit = {"1": 1 if colour == 255 else 255, "L;2": 85, "L;4": 17}.get(layout, 1)
     alpha = np.any(samples != np.asarray(colour) * unit, axis=2, keepdims=True).astype(samples.dtype)
     return np.concatenate([samples, alpha * np.iinfo(samples.dtype).max], axis=2)
 

@@ -56,27 +56,30 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def tiff(samples: Array, *, order: str, photometric: int, extra: dict[int, tuple[int, ...]] | None = None) -> bytes:
-    """An uncompressed TIFF of one strip, written from the standard; samples (H,W,C)."""
+    """A TIFF written from the standard: samples (H,W,C) in one plain strip, or in deflated planes if `extra` asks for these."""
     height, width, channels = samples.shape
     bits = samples.dtype.itemsize * 8
-    data = samples.astype(samples.dtype.newbyteorder(">" if order == ">" else "<")).tobytes()
+    stored = samples.astype(samples.dtype.newbyteorder(">" if order == ">" else "<"))
+    strips = [stored.tobytes()]
+    if extra and extra.get(284) == (2,):
+        strips = [zlib.compress(plane.tobytes()) for plane in np.moveaxis(stored, 2, 0)]
     fields: dict[int, tuple[int, ...]] = {
         256: (width,),
         257: (height,),
         258: (bits,) * channels,
-        259: (1,),
+        259: (1 if len(strips) == 1 else 8,),
         262: (photometric,),
-        273: (0,),
+        273: (0,) * len(strips),
         277: (channels,),
         278: (height,),
-        279: (len(data),),
+        279: tuple(len(strip) for strip in strips),
         284: (1,),
         **(extra or {}),
     }
     entries, more = b"", b""
     end = 8 + 2 + 12 * len(fields) + 4
     start_of_data = end + sum(4 * len(value) for value in fields.values() if len(value) > 1)
-    fields[273] = (start_of_data,)
+    fields[273] = tuple(start_of_data + sum(fields[279][:index]) for index in range(len(strips)))
     for tag, value in sorted(fields.items()):
         packed = struct.pack(f"{order}{len(value)}I", *value)
         if len(value) > 1:
@@ -84,7 +87,7 @@ def tiff(samples: Array, *, order: str, photometric: int, extra: dict[int, tuple
         entries += struct.pack(f"{order}HHI", tag, 4, len(value)) + packed
     mark = b"II" if order == "<" else b"MM"
     head = mark + struct.pack(f"{order}HI", 42, 8) + struct.pack(f"{order}H", len(fields))
-    return head + entries + b"\0\0\0\0" + more + data
+    return head + entries + b"\0\0\0\0" + more + b"".join(strips)
 
 
 def read_bytes(tmp_path: Path, data: bytes, name: str = "picture.png") -> Picture:
@@ -209,7 +212,10 @@ def header_only(width: int, height: int) -> bytes:
         (lambda path: Image.new("I", (4, 4)).save(path, "TIFF"), "I pixels of 32 bits"),
         (lambda path: Image.new("LAB", (4, 4)).save(path, "TIFF"), "LAB pixels"),
         (write(tiff(np.zeros((4, 5, 4), np.uint16), order="<", photometric=5)), "CMYK pixels of 16 bits"),
-        (write(tiff(np.zeros((4, 5, 3), np.uint16), order="<", photometric=2, extra={284: (2,)})), "in separate planes|damaged"),
+        (
+            write(tiff(np.zeros((4, 5, 3), np.uint16), order="<", photometric=2, extra={284: (2,)})),
+            "16 bits per channel in separate planes",
+        ),
     ],
 )
 def test_what_is_no_readable_picture_is_refused(tmp_path: Path, make: Maker, message: str) -> None:

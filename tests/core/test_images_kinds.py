@@ -88,7 +88,7 @@ def test_colour_with_alpha_keeps_the_colour_under_transparent_pixels(tmp_path: P
 
 def palette_image(colours: list[tuple[int, int, int]]) -> tuple[Image.Image, Array]:
     indices = (GREY % len(colours)).astype(np.uint8)
-    image = Image.fromarray(indices, mode="L")
+    image = Image.fromarray(indices)
     image.putpalette([value for colour in colours for value in colour])
     return image, np.asarray(colours, np.uint8)[indices]
 
@@ -165,6 +165,14 @@ def test_profile_is_kept(tmp_path: Path, suffix: str) -> None:
     assert read_picture(saved(tmp_path, Image.fromarray(GREY), f"b{suffix}", icc_profile=profile)).icc == (
         profile if suffix == ".webp" else None
     )
+
+
+def test_grey_palette_with_a_profile_for_colours_keeps_it_and_is_colour(tmp_path: Path) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    image, colours = palette_image([(9, 9, 9), (77, 77, 77)])
+    picture = read_picture(saved(tmp_path, image, "a.png", icc_profile=profile))
+    np.testing.assert_array_equal(values(picture), colours)
+    assert (picture.grey, picture.icc) == (False, profile)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif"])

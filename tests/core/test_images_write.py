@@ -139,8 +139,12 @@ def test_profile_and_exif_go_along(tmp_path: Path, suffix: str, depth: int) -> N
 def test_a_grey_profile_does_not_go_where_grey_becomes_colour(tmp_path: Path) -> None:
     grey = replace(picture(grey=True), icc=b"\0" * 16 + b"GRAY" + b"\0" * 108)
     write_picture(tmp_path / "a.webp", grey)
+    write_picture(tmp_path / "a.tif", replace(picture(grey=True, depth=16, alpha=True), icc=grey.icc))
+    for name in ("a.webp", "a.tif"):
+        with Image.open(tmp_path / name) as image:
+            assert image.mode in ("RGB", "RGBA")
+            assert not image.info.get("icc_profile")
     write_picture(tmp_path / "a.png", grey)
-    assert read_picture(tmp_path / "a.webp").icc is None
     assert read_picture(tmp_path / "a.png").icc == grey.icc
 
 

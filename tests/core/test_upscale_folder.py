@@ -87,7 +87,7 @@ def test_what_is_no_picture_is_skipped_and_listed(source: Path, tmp_path: Path) 
     save(source / "more.png" / "inside.png")
     (source / ".hidden.png").write_text("text")
     report = upscale_folder(Nearest(), source, tmp_path / "out")
-    assert report.skipped == ("more.png", "notes.txt")
+    assert (report.skipped, report.failed) == (("more.png", "notes.txt"), ())
     assert names(tmp_path / "out") == ["a.png", "c.jpg", "d.TIF"]
 
 
@@ -100,6 +100,12 @@ def test_results_of_one_name_are_refused_before_the_work(source: Path, tmp_path:
     assert not (tmp_path / "out").exists()
     upscale_folder(session, source, tmp_path / "out")
     assert names(tmp_path / "out") == ["a.jpg", "a.png", "c.jpg", "d.TIF"]
+
+
+def test_names_that_differ_in_case_alone_are_one_name(source: Path, tmp_path: Path) -> None:
+    save(source / "C.png")
+    with pytest.raises(UsageError, match=r"C\.png and c\.jpg would be written to the same file"):
+        upscale_folder(Nearest(), source, tmp_path / "out", UpscaleOptions(suffix=".tif"))
 
 
 def test_folders_that_will_not_do(source: Path, tmp_path: Path) -> None:
