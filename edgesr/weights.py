@@ -96,7 +96,9 @@ def find_weights(name_or_path: str | Path) -> Path:
 def _by_file(name: str) -> OfficialWeights:
     known: Mapping[str, OfficialWeights] = {weights.file: weights for weights in official_weights()}
     if name not in known:
-        raise UnknownNameError("file or official weights", name, known, hint="See all of them: edgesr weights list")
+        files = ", ".join(file for file, weights in known.items() if weights.variant == name)
+        hint = f"The files of {name}: {files}" if files else "See all of them: edgesr weights list"
+        raise UnknownNameError("file or official weights", name, known, hint=hint)
     return known[name]
 
 

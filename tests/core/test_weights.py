@@ -117,6 +117,8 @@ def test_unknown_names_and_missing_paths(published: None, tmp_path: Path) -> Non
     for use in (fetch, find_weights):
         with pytest.raises(UnknownNameError, match=r"did you mean 'Known_X4\.pth'"):
             use("known_x4.pth")
+    with pytest.raises(UnknownNameError, match=r"The files of vapsr: Known_X4\.pth, Unknown_X2\.pth"):
+        fetch("vapsr")
     with pytest.raises(CheckpointError, match="does not exist"):
         find_weights(tmp_path / "none.pth")
 
