@@ -56,14 +56,14 @@ class WindowAttention(nn.Module):
         return self.to_out(y)  # type: ignore[no-any-return]
 
     def position_bias(self) -> Tensor:
-        """What is added to the attention logits, (1,heads,w²,w²): bias[q,k] = table[ky − qy + w − 1, kx − qx + w − 1].
-
-        The biases of one query are a w×w cut from its head's table, starting one further up (left) for each step down (right).
+        """What is added to the attention logits, (1,heads,w²,w²): for query q and key k the table's entry
+        (ky − qy + w − 1)·(2w − 1) + (kx − qx + w − 1).
         """
         w = self.window
-        table = self.relative_position_bias.reshape(self.heads, 2 * w - 1, 2 * w - 1)
-        cuts = table.unfold(1, w, 1).unfold(2, w, 1).flip(1, 2)
-        return cuts.reshape(1, self.heads, w * w, w * w)
+        along = torch.arange(w, device=self.relative_position_bias.device)
+        pixel = (along.unsqueeze(1) * (2 * w - 1) + along).flatten()
+        entry = pixel.unsqueeze(0) - pixel.unsqueeze(1) + 2 * w * (w - 1)
+        return self.relative_position_bias[:, entry].unsqueeze(0)
 
 
 class ConvAttention(nn.Module):
