@@ -129,14 +129,16 @@ def _check_tensors(name: str, state: Mapping[str, Any], max_bytes: int) -> None:
             )
 
 
-def check_fit(expected: Mapping[str, "Tensor"], checkpoint: Checkpoint) -> None:
-    """Raise CheckpointError unless the tensors are those of the state dict `expected`, by name, shape and kind of number.
+def check_fit(module: "nn.Module", checkpoint: Checkpoint) -> None:
+    """Raise CheckpointError unless the tensors are those of `module`, by name, shape and kind of number.
 
-    `expected` may lie on the meta device. Floating-point tensors may have any precision.
+    The module may lie on the meta device. Floating-point tensors may have any precision. Constants that the network makes
+    itself (index tables, masks, mean colours) may be left out, for nothing is lost with them.
     """
-    seen = checkpoint.tensors
+    seen, expected = checkpoint.tensors, module.state_dict()
+    trained = {name for name, parameter in module.named_parameters() if parameter.requires_grad}
     problems = [
-        _problem("missing", [name for name in expected if name not in seen]),
+        _problem("missing", [name for name in expected if name in trained and name not in seen]),
         _problem("extra", [name for name in seen if name not in expected]),
         _problem(
             "misshaped",
@@ -174,12 +176,12 @@ def nonfinite(tensors: Mapping[str, "Tensor"]) -> dict[str, int]:
 
 
 def load_into(module: "nn.Module", checkpoint: Checkpoint) -> None:
-    """Copy the weights into `module`, strictly: every tensor of it and no other, in the module's own precision.
+    """Copy the weights into `module`, strictly as `check_fit` says, in the module's own precision.
 
     Raises CheckpointError naming the tensors that are missing, extra, misshaped, of a wrong type, or that hold NaN or Inf; the
     module is then as it was.
     """
-    check_fit(module.state_dict(), checkpoint)
+    check_fit(module, checkpoint)
     bad = nonfinite(checkpoint.tensors)
     if bad:
         shown = [_describe_nonfinite(name, checkpoint.tensors[name]) for name in list(bad)[:_SHOWN]]
@@ -188,7 +190,7 @@ def load_into(module: "nn.Module", checkpoint: Checkpoint) -> None:
             f"{_listed(shown, of=len(bad))}",
             hint="Its training diverged or the file is damaged: take an earlier checkpoint, or fetch it again.",
         )
-    module.load_state_dict(checkpoint.tensors, strict=True)
+    module.load_state_dict({**module.state_dict(), **checkpoint.tensors}, strict=True)
 
 
 def _describe_nonfinite(name: str, tensor: "Tensor") -> str:

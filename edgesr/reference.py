@@ -221,7 +221,7 @@ def _fitting_skeleton(spec: ModelSpec, checkpoint: Checkpoint) -> nn.Module:
         skeleton = _skeleton(spec)
     except (ValueError, RuntimeError, AssertionError, ArithmeticError) as error:
         raise CheckpointError(f"{checkpoint.path.name}: no network has its sizes ({_sizes(spec)}): {error}") from error
-    check_fit(skeleton.state_dict(), checkpoint)
+    check_fit(skeleton, checkpoint)
     return skeleton
 
 

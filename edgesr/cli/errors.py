@@ -22,22 +22,24 @@ def exit_code_of(command: Callable[[], object]) -> int:
     output = Output()
     try:
         result = command()
+        code = result if isinstance(result, int) else 0
     except EdgesrError as error:
         output.error(error.message, error.hint)
-        return error.exit_code
-    except (KeyboardInterrupt, typer.Abort):
-        output.error("interrupted; finished files are kept, nothing unfinished was left behind")
-        return _INTERRUPTED
+        code = error.exit_code
     except typer.Exit as request:
-        return request.exit_code
+        code = request.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        code = _INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # whoever read the output has gone: let Python's last flush succeed
-        return 1
+        code = 1
     except Exception as error:
         if os.environ.get("EDGESR_DEBUG"):
             raise
-        return _unforeseen(error, output)
-    return result if isinstance(result, int) else 0
+        code = _unforeseen(error, output)
+    if code == _INTERRUPTED:  # Typer, too, turns an interrupt into this code, without a word
+        output.error("interrupted; finished files are kept, nothing unfinished was left behind")
+    return code
 
 
 def _unforeseen(error: Exception, output: Output) -> int:

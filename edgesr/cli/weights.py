@@ -39,7 +39,11 @@ def list_weights(as_json: Json = False) -> None:
         )
         for r in rows
     ]
-    lines: list[str | Table] = [table("Official weights", columns, cells), f"Cache: {cache_folder()}", "Fetch one: edgesr weights fetch FILE"]
+    lines: list[str | Table] = [
+        table("Official weights", columns, cells),
+        f"Cache: {cache_folder()}",
+        "Fetch one: edgesr weights fetch FILE",
+    ]
     Output(as_json=as_json).result(rows, lines)
 
 

@@ -108,9 +108,11 @@ def test_upscale_a_folder_goes_on_past_a_broken_file(
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["good.png"]
 
 
-def test_seams_of_a_local_network_are_none(edgesr: Command, vapsr_s: Artifact, tmp_path: Path, photograph: Path) -> None:
+def test_seams_of_a_local_network_are_none(edgesr: Command, vapsr_s: Artifact, tmp_path: Path) -> None:
+    photograph = tmp_path / "long.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (8, 240, 3), dtype=np.uint8)).save(photograph)
     done = edgesr(
-        "upscale", photograph, tmp_path / "out.png", "--artifact", vapsr_s.folder, "--tile", 8, "--check-seams", "--json"
+        "upscale", photograph, tmp_path / "out.png", "--artifact", vapsr_s.folder, "--tile", 48, "--check-seams", "--json"
     )
     assert done.json["run"]["tiles"] > 1
     assert done.json["run"]["seams"]["max_abs"] < 1e-5

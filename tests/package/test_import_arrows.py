@@ -35,6 +35,7 @@ def modules(repository: Path) -> dict[str, Path]:
     package = repository / "edgesr"
     folders = [package, *(package / name for name in ("models", "runtimes", "export", "bench", "cli"))]
     files = {path for folder in folders for path in folder.rglob("*.py")}
+    files.remove(package / "__init__.py")  # the front door, which leads to every layer
     return {".".join(path.relative_to(repository).with_suffix("").parts).removesuffix(".__init__"): path for path in files}
 
 
