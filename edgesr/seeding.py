@@ -10,7 +10,8 @@ if TYPE_CHECKING:
 _GAIN = 0.8  # root of the sum of squared weights per output: deep networks neither fade nor blow up with it
 _SPREAD_OF_NORMS = 0.1
 _SPREAD_OF_BIASES = 0.1
-_SPREAD_OF_POSITION_BIASES = 0.5
+_SPREAD_OF_POSITION_BIASES = 1.0
+_POSITION_BIASES = ("relative_position_bias", "pos3.2.weight")  # ESC's table, and the last layer of the MLP that makes RGT's
 
 _FACTORS = {"layer_scale": (30.0, 5.0), "gamma": (0.1, 0.05)}
 """Mean and deviation of parameters that are plain factors, by the last part of their name.
@@ -51,7 +52,7 @@ def _distribution(name: str, shape: tuple[int, ...]) -> tuple[float, float]:
     kind = name.rsplit(".", 1)[-1]
     if kind in _FACTORS:
         return _FACTORS[kind]
-    if kind == "relative_position_bias":
+    if name.endswith(_POSITION_BIASES):
         return 0.0, _SPREAD_OF_POSITION_BIASES
     if kind == "bias":
         return 0.0, _SPREAD_OF_BIASES

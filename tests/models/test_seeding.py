@@ -10,8 +10,11 @@ from edgesr.model import ModelSpec
 from edgesr.models import families, model_spec
 from edgesr.seeding import seed_weights
 
-EFFECT = 1e-5
-"""How much of the output's norm a parameter must move, to first order, when it changes by itself."""
+EFFECT = 1e-7
+"""How much of the output's norm a parameter must move, to first order, when it changes by its own size.
+
+What has no effect at all comes out below 1e-15; most parameters, above 1e-4.
+"""
 
 INERT = ("pos.pos3.2.bias", "attn.k.bias")
 """RGT adds these to all logits of a softmax alike, which changes nothing whatever their value."""
