@@ -25,6 +25,12 @@ def test_parameters_are_the_papers(name: str, scale: int, published: float) -> N
         assert parameters(model_spec(name, scale=scale).build()) == pytest.approx(published, rel=1e-3)
 
 
+def test_constants_are_no_parameters() -> None:
+    module = model_spec("srconvnet").build()
+    mean_colours = 2 * (3 * 3 + 3)
+    assert parameters(module) == sum(parameter.numel() for parameter in module.parameters()) - mean_colours == 1_007_491
+
+
 @pytest.mark.parametrize(("name", "published"), [("esc", 149.2e9), ("esc-light", 91.0e9), ("esc-fp", 60.8e9)])
 def test_multiply_adds_are_the_papers(name: str, published: float) -> None:
     assert multiply_adds(model_spec(name)) == pytest.approx(published, rel=1e-3)
