@@ -27,7 +27,7 @@ class ConvFFN(nn.Module):
 
 
 class WindowAttention(nn.Module):
-    """Self-attention in windows of w×w pixels that do not overlap (section 3.3): (B,C,H,W) -> (B,C,H,W).
+    """Self-attention in windows of w×w pixels that do not overlap: (B,C,H,W) -> (B,C,H,W).
 
     The picture is continued by reflection, at the right and at the bottom, to whole windows; the added pixels take part.
     Reflection needs fewer added pixels than there are, so that H and W are at least w/2+1.
@@ -67,7 +67,7 @@ class WindowAttention(nn.Module):
 
 
 class ConvAttention(nn.Module):
-    """Convolutional attention (section 3.2): (B,C,H,W) -> (B,C,H,W).
+    """ConvAttn, convolutional attention: (B,C,H,W) -> (B,C,H,W).
 
     Long-range `plk`, a module called with the shared large kernels, works on the first `pdim` channels; the others pass by.
     """
@@ -84,7 +84,7 @@ class ConvAttention(nn.Module):
 
 
 class Block(nn.Module):
-    """One window attention, then `conv_blocks` convolutional attentions that emulate it (figure 3): (B,C,H,W) -> (B,C,H,W).
+    """One window attention, then `conv_blocks` convolutional attentions that emulate it: (B,C,H,W) -> (B,C,H,W).
 
     first_ffn, ffn: hidden channels of the ConvFFN before the window attention, and of those before the convolutional ones.
     plk: makes the long-range part of each ConvAttention.

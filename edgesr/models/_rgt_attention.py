@@ -105,7 +105,7 @@ class LocalAttention(nn.Module):
 
 
 class RecursiveGeneralizationAttention(nn.Module):
-    """RG-SA (section 3.2): (B,H,W,C) -> (B,H,W,C). Every pixel attends to a map reduced until a few pixels stand for the picture.
+    """RG-SA: (B,H,W,C) -> (B,H,W,C). Every pixel attends to a map reduced until a few pixels stand for the picture.
 
     The reduction by 4 is applied `recursions` times with the same weights. Queries and keys have `reduced` channels.
     """

@@ -35,7 +35,7 @@ class ESCConfig:
 
 
 class LongRangeConv(nn.Module):
-    """ConvAttn's attention (section 3.2): x (B,pdim,H,W) -> LK ⊛ x + DK(x) ⊛ x.
+    """ConvAttn's attention: x (B,pdim,H,W) -> LK ⊛ x + DK(x) ⊛ x.
 
     LK is the dense large kernel that the network shares, DK a depthwise 3×3 kernel that each sample makes of its own mean.
     """

@@ -61,7 +61,7 @@ class GatedMLP(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention and MLP, (B,H,W,C) -> (B,H,W,C), with the input added once more by learned weights: HAI (section 3.3)."""
+    """Attention and MLP, (B,H,W,C) -> (B,H,W,C). Hybrid adaptive integration (HAI): the input is added again, by learned weights."""
 
     def __init__(self, config: RGTConfig, attention: nn.Module) -> None:
         super().__init__()
