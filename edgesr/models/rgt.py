@@ -61,7 +61,7 @@ class GatedMLP(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention and MLP, (B,H,W,C) -> (B,H,W,C). Hybrid adaptive integration (HAI): the input is added again, by learned weights."""
+    """Attention and MLP, (B,H,W,C) -> (B,H,W,C). Hybrid adaptive integration (HAI) adds the input again, weighted."""
 
     def __init__(self, config: RGTConfig, attention: nn.Module) -> None:
         super().__init__()
