@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -10,40 +10,23 @@ from edgesr.cli.options import Json
 from edgesr.cli.render import Output, big, table
 from edgesr.model import ModelSpec
 
-if TYPE_CHECKING:
-    from torch import nn
-
-_HD = (720, 1280)
-
 
 def models(as_json: Json = False) -> None:
     """List the models: sizes, cost at a 1280×720 output, what an output pixel sees, and official weights."""
-    from edgesr.complexity import multiply_adds, parameters
     from edgesr.models import families, model_spec
 
     show = Output(as_json=as_json)
-    rows: list[dict[str, Any]] = []
-    variants = [
-        (family, name, scale) for family in families().values() for name in family.variants for scale in family.variants[name]
+    specs = [
+        model_spec(name, scale=scale)
+        for family in families().values()
+        for name, configurations in family.variants.items()
+        for scale in configurations
     ]
+    rows = []
     with show.progress() as progress:
-        for done, (family, name, scale) in enumerate(variants):
-            progress("counting", done, len(variants))
-            spec = model_spec(name, scale=scale)
-            rows.append(
-                {
-                    "family": spec.family_name,
-                    "model": name,
-                    "scale": scale,
-                    "parameters": parameters(_skeleton(spec)),
-                    "multiply_adds": multiply_adds(spec, height=_HD[0], width=_HD[1]),
-                    "reach": asdict(spec.reach),
-                    "smallest_input": spec.minimum_size,
-                    "official_weights": [w.file for w in family.weights if (w.variant, w.scale) == (name, scale)],
-                    "licence": family.licence,
-                    "paper": family.paper,
-                }
-            )
+        for done, spec in enumerate(specs):
+            progress("counting", done, len(specs))
+            rows.append(_model_row(spec))
     columns = ["family", "model", "scale", "parameters", "multiply-adds", "a pixel sees", "smallest", "official weights"]
     cells = [
         (
@@ -53,15 +36,16 @@ def models(as_json: Json = False) -> None:
             big(row["parameters"]),
             big(row["multiply_adds"]),
             _reach(row["reach"]),
-            f"{row['smallest_input']}²",
+            f"{row['smallest_input']}×{row['smallest_input']}",
             ", ".join(row["official_weights"]) or "–",
         )
         for row in rows
     ]
-    notes = [
-        "Multiply-adds are for a 1280×720 output. Local: a tile that overlaps by the radius gives the untiled result; global: no tile does."
-    ]
-    show.result(rows, [table("Models", columns, cells, numbers=["scale", "parameters", "multiply-adds", "smallest"]), *notes])
+    note = (
+        "Multiply-adds are for a 1280×720 output. A tile that overlaps by a local network's radius gives the untiled result; "
+        "for a global one no tile does."
+    )
+    show.result(rows, [table("Models", columns, cells, numbers=["scale", "parameters", "multiply-adds", "smallest"]), note])
 
 
 def inspect(
@@ -108,12 +92,27 @@ def doctor(as_json: Json = False) -> None:
     Output(as_json=as_json).result(data, [table(title, ["part", "name", "wanted", "installed", "state", "to get it"], rows)])
 
 
-def _skeleton(spec: ModelSpec) -> "nn.Module":
-    """The network without memory behind its tensors."""
+def _model_row(spec: ModelSpec) -> dict[str, Any]:
+    """What `models --json` says of one variant at one scale."""
     import torch
 
+    from edgesr.complexity import multiply_adds, parameters
+
     with torch.device("meta"):
-        return spec.build()
+        skeleton = spec.build()
+    here = (spec.variant, spec.scale)
+    return {
+        "family": spec.family_name,
+        "model": spec.variant,
+        "scale": spec.scale,
+        "parameters": parameters(skeleton),
+        "multiply_adds": multiply_adds(spec),
+        "reach": asdict(spec.reach),
+        "smallest_input": spec.minimum_size,
+        "official_weights": [w.file for w in spec.family.weights if (w.variant, w.scale) == here],
+        "licence": spec.family.licence,
+        "paper": spec.family.paper,
+    }
 
 
 def _reach(reach: dict[str, Any]) -> str:

@@ -121,7 +121,8 @@ def _export_lines(folder: Path, manifest: Manifest) -> Iterator[str | Table]:
     yield parity_table(manifest.parity)
     done = ", ".join(f"{rewrite.name} ({rewrite.matches})" for rewrite in manifest.rewrites) or "none"
     yield f"Rewrites: {done}"
-    yield f"Input: {manifest.input.shape} RGB in [0,1], {manifest.sizes.description} (HxW)"
+    shape = ",".join(str(side) for side in manifest.input.shape)
+    yield f"Input: ({shape}) RGB in [0,1]; H×W {manifest.sizes.description}"
     yield f"Written: {folder / model.name} ({model.bytes / 1e6:.2f} MB) and {folder / 'manifest.json'}"
     yield f"Next: edgesr upscale PICTURE OUT.png --artifact {folder}"
 
