@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from math import cos, pi
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -105,7 +106,10 @@ class Trainer:
 
     def _load(self) -> None:
         path = self.request.checkpoint
-        state: dict[str, Any] = torch.load(path, map_location=self.request.device, weights_only=True)
+        try:
+            state: dict[str, Any] = torch.load(path, map_location=self.request.device, weights_only=True)
+        except (RuntimeError, OSError, EOFError, UnpicklingError) as error:
+            raise CheckpointError(f"{path} cannot be read as a checkpoint", hint="Delete it to begin anew.") from error
         if state["seed"] != self.request.seed:
             raise CheckpointError(
                 f"{path} was begun with seed {state['seed']}, not {self.request.seed}",

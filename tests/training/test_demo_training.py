@@ -146,6 +146,15 @@ def test_a_checkpoint_of_another_seed_is_refused(tmp_path: Path, pairs: list[Pai
         Trainer(request(tmp_path, seed=1), pairs)
 
 
+@pytest.mark.parametrize("content", [b"", b"no checkpoint", b"PK\x03\x04 cut off"])
+def test_a_broken_checkpoint_is_one_clear_error(tmp_path: Path, pairs: list[Pair], content: bytes) -> None:
+    broken = request(tmp_path)
+    broken.checkpoint.parent.mkdir()
+    broken.checkpoint.write_bytes(content)
+    with pytest.raises(CheckpointError, match="Delete it"):
+        Trainer(broken, pairs)
+
+
 def test_rate_warms_up_and_falls_to_its_end() -> None:
     rates = [rate_at(step, iterations=1000, peak=1e-3) for step in range(1000)]
     assert rates[0] < 1e-5
