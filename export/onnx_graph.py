@@ -34,7 +34,7 @@ def onnx_from_module(module: nn.Module, sizes: SizeRule, *, opset: int) -> onnx.
     example = fixed or Size(height=max(sizes.minimum.height, 40), width=max(sizes.minimum.width, 56))
     x = torch.zeros(1 if fixed else 2, 3, example.height, example.width)
     try:
-        with _quiet_exporter():
+        with _quiet_tools():
             program = torch.onnx.export(
                 module,
                 (x,),
@@ -67,22 +67,25 @@ def _symbols(sizes: SizeRule) -> dict[int, torch.export.Dim]:
 
 
 @contextlib.contextmanager
-def _quiet_exporter() -> Iterator[None]:
-    """Keep the exporter's notes (missing torchvision, its own deprecations) away from the user, errors excepted."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+def _quiet_tools() -> Iterator[None]:
+    """Keep the tools' notes (missing torchvision, nodes that were not folded) away from the user, errors excepted."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def _simplified(program: torch.onnx.ONNXProgram) -> onnx.ModelProto:
     """Simplify, check, and reduce the metadata to our stamps (onnxsim drops all of it; the exporter's holds paths)."""
-    onnxscript.optimizer.optimize_ir(program.model, input_size_limit=_FOLDED_BYTES, output_size_limit=_FOLDED_BYTES)
+    with _quiet_tools():
+        onnxscript.optimizer.optimize_ir(program.model, input_size_limit=_FOLDED_BYTES, output_size_limit=_FOLDED_BYTES)
     model = program.model_proto
     stamps = {output: name for node in model.graph.node if (name := _rewrite_of(node)) for output in node.output}
     # onnxsim would fold tables of any size, so folding is left to the step before.

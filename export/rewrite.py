@@ -17,7 +17,7 @@ from edgesr.errors import RegistryError
 from edgesr.registry import Registry, discover
 
 TRAITS = {
-    "channels_first": "feature maps stay (B,C,H,W) from end to end, with no transposes to (B,H,W,C) and back",
+    "constant_large_kernels": "kernels above 3×3 are constants of the file; only small ones are computed at run time",
 }
 """What a rewrite can give and a target can need."""
 

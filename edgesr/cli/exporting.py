@@ -101,7 +101,11 @@ def plan(model: Model, target: TargetName = "ort", scale: Scale = None, without:
         for step, done in zip(steps, applied, strict=True)
     ]
     lines: list[str | Table] = [
-        table(f"{spec.name} for {target}", ["rewrite", "matches", "because", "equation"], [list(row.values()) for row in rows]),
+        table(
+            f"{spec.name} for {target}",
+            ["rewrite", "matches", "because", "equation"],
+            [(row["rewrite"], row["matches"] or "none", row["because"], row["equation"]) for row in rows],
+        ),
         *(f"Refused: {place}" for place in refused),
     ]
     Output(as_json=as_json).result({"model": spec.name, "target": target, "rewrites": rows, "refused": refused}, lines)

@@ -50,6 +50,8 @@ class WindowAttention(nn.Module):
         windows = windows.permute(1, 0, 4, 6, 2, 5, 7, 3).reshape(3, batch * rows * columns, heads, w * w, dim // heads)
         query, key, value = windows.unbind(0)
         y = F.scaled_dot_product_attention(query, key, value, attn_mask=self.position_bias())
+        # The layout of y in memory depends on the kernel that PyTorch picks, which an exporter's guess may miss.
+        y = y.clone(memory_format=torch.contiguous_format)
 
         y = y.reshape(batch, rows, columns, heads, w, w, dim // heads).permute(0, 3, 6, 1, 4, 2, 5)
         y = y.reshape(batch, dim, rows * w, columns * w)[:, :, :height, :width]

@@ -63,11 +63,13 @@ def test_weights_list(edgesr: Command, tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_plan(edgesr: Command) -> None:
-    plan = edgesr("plan", "vapsr-s", "--target", "ort", "--json").json
-    assert plan["rewrites"][0]["rewrite"] == "channel-layer-norm"
-    assert plan["rewrites"][0]["matches"] == 11
-    assert plan["rewrites"][0]["because"] == "channels_first"
-    assert edgesr("plan", "vapsr-s", "--without", "channel-layer-norm", "--json").json["rewrites"] == []
+    plan = edgesr("plan", "esc-fp", "--target", "ort", "--json").json
+    assert plan["rewrites"][0]["rewrite"] == "split-kernel-sum"
+    assert plan["rewrites"][0]["matches"] == 25
+    assert plan["rewrites"][0]["because"] == "constant_large_kernels"
+    assert edgesr("plan", "esc-fp", "--without", "split-kernel-sum", "--json").json["rewrites"] == []
+    assert "none" in edgesr("plan", "vapsr-s").out
+    assert "Refused: blocks.0.pconvs.0.plk: its kernels" in edgesr("plan", "esc-light").out
 
 
 def test_export_then_verify_then_upscale(edgesr: Command, tmp_path: Path, photograph: Path) -> None:

@@ -30,7 +30,7 @@ Command = Callable[..., Any]
         (["export", "vapsr-s", "--precision", "fp7"], 2, "no precision 'fp7'"),
         (["export", "vapsr-s", "--scale", "3"], 2, "no scale ×3"),
         (["export", "esc", "--size", "16x16"], 2, "too small"),
-        (["export", "vapsr-s", "--without", "channel-norm"], 2, "did you mean 'channel-layer-norm'"),
+        (["export", "vapsr-s", "--without", "split-kernels"], 2, "did you mean 'split-kernel-sum'"),
         (["export", "vapsr-s", "--weights", "nowhere/x.pth"], 1, "does not exist"),
         (["verify", "nowhere"], 1, "is not an artifact"),
         (["inspect", "nowhere.pth"], 1, "nowhere.pth"),
