@@ -3,10 +3,9 @@
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import nn
 
 from edgesr.artifact import RECORDED, Artifact, read_artifact
 from edgesr.errors import ArtifactError, ParityError
@@ -15,6 +14,9 @@ from edgesr.progress import Progress, silent
 from edgesr.runtimes import open_artifact
 from edgesr.runtimes.pytorch import reference_of
 from edgesr.tensors import FloatArray
+
+if TYPE_CHECKING:
+    from torch import nn
 
 BUDGETS = {"fp32": Budget(relative_l2=1e-4, psnr_db=50)}
 """What an artifact of a precision must keep to, against the reference in float32."""
@@ -66,8 +68,10 @@ def artifact_edge(artifact: Artifact, inputs: Pictures, outputs: Pictures, progr
     return edge("artifact", pairs)
 
 
-def reference_outputs(module: nn.Module, inputs: Pictures, progress: Progress = silent) -> Pictures:
+def reference_outputs(module: "nn.Module", inputs: Pictures, progress: Progress = silent) -> Pictures:
     """The reference's outputs for the inputs, float32."""
+    import torch  # here, so that `verify` works without it
+
     outputs = {}
     for done, (name, image) in enumerate(inputs.items()):
         progress("running the reference", done, len(inputs))

@@ -34,12 +34,19 @@ def upscale(
     check_seams: Annotated[
         bool, typer.Option("--check-seams", help="Also run whole what ran in tiles, and measure the difference.")
     ] = False,
+    form: Annotated[
+        str | None,
+        typer.Option("--format", metavar="NAME", help="Of a folder's results: png, jpg, webp or tiff; else as the originals."),
+    ] = None,
+    quality: Annotated[int, typer.Option(min=1, max=100, help="Of JPEG.")] = 95,
     as_json: Json = False,
 ) -> None:
     """Upscale a picture, or every picture of a folder."""
     show = Output(as_json=as_json)
     session, reach = _session(artifact, model, scale, weights, runtime, show)
-    options = UpscaleOptions(tile=tile, overlap=overlap, reach=reach, check_seams=check_seams)
+    options = UpscaleOptions(
+        tile=tile, overlap=overlap, reach=reach, check_seams=check_seams, suffix=_suffix(form), quality=quality
+    )
     if source.is_dir():
         with show.progress() as progress:
             folder = upscale_folder(session, source, destination, options, progress=progress)
@@ -109,6 +116,11 @@ def _artifact_session(folder: Path, runtime: str | None, show: Output) -> tuple[
     if artifact.manifest.weights == "untrained":
         show.warn(f"{folder} was exported without weights: the picture will be noise.")
     return open_artifact(artifact, runtime=runtime), artifact.manifest.reach
+
+
+def _suffix(form: str | None) -> str | None:
+    """`png` or `.PNG` -> `.png`; an unknown one is refused by the library."""
+    return f".{form.removeprefix('.').lower()}" if form else None
 
 
 def _file_lines(report: UpscaleReport) -> Iterator[str]:

@@ -20,6 +20,7 @@ TORCH_FREE = (
     "edgesr.upscale",
     "edgesr.evaluation",
     "edgesr.runtimes",
+    "edgesr.export.verification",
     "edgesr.cli.app",
 )
 
