@@ -54,7 +54,7 @@ class Output:
             MofNCompleteColumn(),
             TimeElapsedColumn(),
         )
-        with RichProgress(*columns, console=self._err, transient=True) as bar:
+        with RichProgress(*columns, console=self._err, transient=True, disable=not self._err.is_terminal) as bar:
             task = bar.add_task("starting", total=None)
 
             def report(stage: str, done: int = 0, total: int | None = None) -> None:
