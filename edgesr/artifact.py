@@ -1,8 +1,10 @@
 """An artifact: a folder with the converted model, the reference's recorded outputs and `manifest.json`, which says what it is.
 
-The manifest holds no date and no path, so that the same request gives the same bytes.
+The manifest holds no date and no path, so that the same request gives the same bytes, and a digest of itself. That shows
+accidents, not attacks: whoever alters a file on purpose can alter the digest too.
 """
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -84,7 +86,8 @@ class Manifest:
             }
             for edge in self.parity
         ]
-        return {"schema": _SCHEMA, **data}
+        data = {"schema": _SCHEMA, **data}
+        return {**data, "digest": _digest(data)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +129,8 @@ def read_artifact(folder: Path) -> Artifact:
         raise ArtifactError(f"{path} cannot be read: {error}", hint="Export the model again.") from error
     if not isinstance(data, dict) or data.get("schema") != _SCHEMA:
         raise ArtifactError(f"{path} is not a manifest of schema {_SCHEMA}", hint="Export the model again with this version.")
+    if data.get("digest") != _digest(data):
+        raise ArtifactError(f"{path} was changed after the export: its digest does not fit", hint="Export the model again.")
     try:
         manifest = _manifest_from_json(data)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -156,9 +161,15 @@ def file_info(path: Path) -> FileInfo:
     return FileInfo(name=path.name, sha256=sha256_of(path), bytes=path.stat().st_size)
 
 
+def _digest(data: dict[str, Any]) -> str:
+    """SHA-256 of a manifest without its `digest`, whatever its layout and the order of its keys."""
+    rest = {key: value for key, value in data.items() if key != "digest"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
 def _manifest_from_json(data: dict[str, Any]) -> Manifest:
-    fields = {key: value for key, value in data.items() if key != "schema"}
-    sizes = {key: Size(**value) if value else None for key, value in fields["sizes"].items()}
+    fields = {key: value for key, value in data.items() if key not in ("schema", "digest")}
+    low, high = fields["sizes"]["minimum"], fields["sizes"]["maximum"]
     tensors = {key: _tensor_from_json(fields[key]) for key in ("input", "output")}
     parity = tuple(
         Edge(name=edge["edge"], differences=tuple(Difference(**item) for item in edge["inputs"])) for edge in fields["parity"]
@@ -168,7 +179,7 @@ def _manifest_from_json(data: dict[str, Any]) -> Manifest:
             **fields,
             **tensors,
             "reach": Reach(**fields["reach"]),
-            "sizes": SizeRule(**sizes),  # type: ignore[arg-type]  # a missing minimum is a TypeError that the caller reports
+            "sizes": SizeRule(minimum=Size(**low), maximum=Size(**high) if high else None),
             "parity": parity,
             "rewrites": tuple(RewriteInfo(**item) for item in fields["rewrites"]),
             "files": tuple(FileInfo(**item) for item in fields["files"]),

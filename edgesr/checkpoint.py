@@ -23,7 +23,6 @@ MAX_BYTES = 1 << 30
 BRANCHES = ("params_ema", "params", "model_state_dict")
 """Where trainings put the state dict, the preferred place first."""
 
-_INSPECT = "See what the file holds: edgesr inspect {name}"
 _SHOWN = 3
 
 
@@ -161,7 +160,7 @@ def check_fit(module: "nn.Module", checkpoint: Checkpoint) -> None:
     if any(problems):
         raise CheckpointError(
             f"{checkpoint.path.name} does not fit the network: {'; '.join(filter(None, problems))}",
-            hint=_INSPECT.format(name=checkpoint.path),
+            hint="The file is cut down, extended, or of a relative that is not supported. See: edgesr models",
         )
 
 

@@ -57,4 +57,4 @@ def _counter() -> tuple["TorchDispatchMode", list[int]]:
                 total.append(formula(*args, **(kwargs or {}), out_val=result) // 2)
             return result
 
-    return Counter(), total  # type: ignore[no-untyped-call]
+    return Counter(), total  # type: ignore[no-untyped-call]  # as above

@@ -78,7 +78,9 @@ def _swap(stage: Path, destination: Path) -> None:
 
 def _cannot_write(destination: Path, error: OSError) -> ArtifactError:
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    below_a_file = isinstance(error, FileExistsError | NotADirectoryError)
+    reason = "a folder above it is a file" if below_a_file else error.strerror or error
     return ArtifactError(
-        f"cannot write {destination}: {error.strerror or error}; nothing was left behind",
+        f"cannot write {destination}: {reason}; nothing was left behind",
         hint="Free some space, or name a folder elsewhere: -o DIR." if full else "Name a folder that you may write to: -o DIR.",
     )

@@ -244,5 +244,5 @@ def _kept_exif(exif: Image.Exif) -> bytes | None:
             entries = {tag: value for tag, value in exif.get_ifd(group).items() if tag not in _STALE_TAGS}
             kept.update({group: entries} if entries else {})
         return kept.tobytes().removeprefix(b"Exif\x00\x00") if len(kept) else None
-    except Exception:  # noqa: BLE001 - Pillow lets out almost anything for damaged EXIF, which is no reason to refuse a picture
+    except Exception:  # noqa: BLE001  # Pillow raises anything for damaged EXIF, no reason to refuse a picture
         return None

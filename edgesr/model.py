@@ -52,6 +52,7 @@ class Family:
         whether they are; sizes that contradict each other raise CheckpointError.
     minimum_size: configuration -> the smallest height and width in pixels, both inclusive.
     reach: configuration -> how far an output pixel sees.
+    weights, weights_page: the checkpoints that can be fetched, and the page on which the authors publish theirs.
     input_peak: the network's own input and output range is [0, input_peak]; artifacts always take [0,1].
     """
 
@@ -65,6 +66,7 @@ class Family:
     reach: Callable[[Any], Reach]
     input_peak: float = 1.0
     weights: tuple[OfficialWeights, ...] = ()
+    weights_page: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from edgesr.checkpoint import Checkpoint, check_fit, load_into, nonfinite, read_checkpoint
+from edgesr.complexity import parameters
 from edgesr.containers import Container
 from edgesr.errors import CheckpointError, UnknownNameError, UsageError
 from edgesr.model import ModelSpec
@@ -41,7 +42,7 @@ class UnitRange(nn.Module):
         self.peak = peak
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.module(x * self.peak) / self.peak  # type: ignore[no-any-return]
+        return self.module(x * self.peak) / self.peak
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +124,7 @@ def inspect_checkpoint(path: Path) -> CheckpointReport:
         variant=spec.variant or "custom",
         scale=spec.scale,
         configuration=asdict(spec.config),
-        parameters=sum(parameter.numel() for parameter in skeleton.parameters()),
+        parameters=parameters(skeleton),
         tensors=len(checkpoint.tensors),
         dtypes=tuple(sorted({str(tensor.dtype).removeprefix("torch.") for tensor in checkpoint.tensors.values()})),
         branch=checkpoint.branch,

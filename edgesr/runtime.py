@@ -36,7 +36,8 @@ class Runtime:
         model and weights that a manifest names.
     package: the module that it needs and imports only when a session opens.
     extra: the extra of `pip install edgesr[extra]` that brings the package; empty when the base has it.
-    open: a verified artifact -> a session; raises BackendMissingError where the package or device is missing.
+    open: a verified artifact -> a session; raises BackendMissingError where a device is missing. That the package is there has
+        been checked before.
     """
 
     title: str

@@ -59,7 +59,7 @@ class SizeRule:
         if size.height < self.minimum.height or size.width < self.minimum.width:
             raise SizeError(
                 f"{size} (HxW) is too small: this model takes {self.minimum} and larger",
-                hint="Pad or enlarge the picture first.",
+                hint=f"Take {self.minimum} or more, or pad the picture first.",
             )
         if self.maximum and (size.height > self.maximum.height or size.width > self.maximum.width):
             raise SizeError(

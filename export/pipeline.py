@@ -20,6 +20,7 @@ from edgesr.artifact import (
     replaceable_files,
     write_manifest,
 )
+from edgesr.environment import require
 from edgesr.export.onnx_graph import INPUT, OUTPUT, onnx_from_module
 from edgesr.export.parity_inputs import parity_inputs
 from edgesr.export.request import ExportRequest
@@ -40,10 +41,12 @@ _TOOLS = ("edgesr", "numpy", "onnx", "onnxruntime", "onnxscript", "onnxsim", "to
 def export(request: ExportRequest, *, progress: Progress = silent) -> Artifact:
     """Export, measure parity against the untouched reference, and write the artifact folder.
 
-    Raises UsageError, CheckpointError, ExportError, ParityError, or ArtifactError when the folder cannot be written; whatever
-    is raised, an interrupt included, nothing is left behind and an earlier artifact in the folder stays.
+    Raises UsageError, BackendMissingError, CheckpointError, ExportError, ParityError, or ArtifactError when the folder cannot be
+    written; whatever is raised, an interrupt included, nothing is left behind and an earlier artifact in the folder stays.
     """
     target = request.target
+    if target.package:
+        require(target.package, extra=target.extra, what=f"target {request.target_name}")
     steps = plan(target.needs, without=request.without)
     progress("loading the reference")
     reference = load_reference(model=request.model, scale=request.scale, weights=request.weights)
@@ -90,11 +93,11 @@ def _sizes(size: Size | None, reference: Reference) -> SizeRule:
 
 
 def _rewritten_edge(unit: nn.Module, steps: Sequence[Step], inputs: dict[str, FloatArray]) -> Edge:
-    """The network and its rewritten copy in float64 on the smallest input; raises ParityError when the functions differ.
+    """The network and its rewritten copy in float64 on the batch; raises ParityError when the functions differ.
 
     The rewrites run on the float64 network, for constants that they make of a float32 one would be rounded to float32.
     """
-    name, image = min(inputs.items(), key=lambda item: item[1].size)
+    name, image = max(inputs.items(), key=lambda item: len(item[1]))
     x = torch.from_numpy(image).double()
     precise = copy.deepcopy(unit).double()
     rewritten, _ = apply_plan(steps, precise)

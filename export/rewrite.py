@@ -10,14 +10,16 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
-
-from torch import Tensor, nn
+from typing import TYPE_CHECKING
 
 from edgesr.errors import RegistryError
 from edgesr.registry import Registry, discover
 
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
 TRAITS = {
-    "constant_large_kernels": "kernels above 3×3 are constants of the file; only small ones are computed at run time",
+    "static_parts_apart": "what follows from the weights alone is a constant of the file, not mixed with what a run computes",
 }
 """What a rewrite can give and a target can need."""
 
@@ -33,8 +35,8 @@ class Refusal:
 class Witness:
     """A module in general position (every parameter receives gradient) with inputs on which the identity is proven."""
 
-    module: nn.Module
-    inputs: tuple[Tensor, ...]
+    module: "nn.Module"
+    inputs: "tuple[Tensor, ...]"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,9 +51,9 @@ class Rewrite:
 
     equation: str
     serves: frozenset[str]
-    replace: Callable[[nn.Module], nn.Module | Refusal | None]
+    replace: "Callable[[nn.Module], nn.Module | Refusal | None]"
     witnesses: Callable[[], Sequence[Witness]]
-    near_misses: Callable[[], Sequence[nn.Module]]
+    near_misses: "Callable[[], Sequence[nn.Module]]"
     after: tuple[str, ...] = ()
 
 
@@ -99,7 +101,7 @@ def plan(needs: Collection[str], *, without: Collection[str] = ()) -> tuple[Step
     return tuple(step for step in steps if step.because and step.name not in left_out)
 
 
-def apply_plan(steps: Sequence[Step], module: nn.Module) -> tuple[nn.Module, tuple[Applied, ...]]:
+def apply_plan(steps: Sequence[Step], module: "nn.Module") -> tuple["nn.Module", tuple[Applied, ...]]:
     """A rewritten copy of `module`, which stays as it is, and what each step did."""
     rewritten = copy.deepcopy(module)
     applied = []
@@ -109,7 +111,7 @@ def apply_plan(steps: Sequence[Step], module: nn.Module) -> tuple[nn.Module, tup
     return rewritten, tuple(applied)
 
 
-def _apply(step: Step, root: nn.Module) -> tuple[nn.Module, Applied]:
+def _apply(step: Step, root: "nn.Module") -> tuple["nn.Module", Applied]:
     matches: list[str] = []
     refusals: list[tuple[str, str]] = []
     for path, module in list(root.named_modules()):

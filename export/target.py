@@ -20,7 +20,8 @@ class Target:
     """One kind of artifact.
 
     format: what kind of file it writes, as `Runtime.formats` names it. runtime: the runtime that verifies it.
-    needs: the traits that it needs of the network (see `edgesr.export.rewrite.TRAITS`), each served by rewrites.
+    needs: the traits that it needs of the network (see `edgesr.export.rewrite.TRAITS`); rewrites bring them about where they
+        match.
     opset: the ONNX opset of the graph that it is handed.
     lower: (graph, folder, stem) -> the model file, written into the folder and named after the stem.
     package, extra: the module that `lower` imports beyond the base, and the extra of `pip install edgesr[extra]` that brings it.

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgesr.artifact import RECORDED, Artifact, read_artifact
-from edgesr.errors import ArtifactError, ParityError
+from edgesr.errors import ArtifactError, CheckpointError, ParityError
+from edgesr.export.target import targets
 from edgesr.parity import Budget, Edge, edge
 from edgesr.progress import Progress, silent
 from edgesr.runtimes import open_artifact
@@ -59,8 +60,8 @@ def verify(folder: Path, *, weights: str | None = None, progress: Progress = sil
 
 
 def artifact_edge(artifact: Artifact, inputs: Pictures, outputs: Pictures, progress: Progress = silent) -> Edge:
-    """Run the artifact's files through a runtime that opens their format and compare with the reference's `outputs`."""
-    session = open_artifact(artifact)
+    """Run the artifact's files through its target's runtime and compare with the reference's `outputs`."""
+    session = open_artifact(artifact, runtime=targets()[artifact.manifest.target].runtime)
     pairs = []
     for done, (name, image) in enumerate(inputs.items()):
         progress("comparing the artifact with the reference", done, len(inputs))
@@ -69,7 +70,7 @@ def artifact_edge(artifact: Artifact, inputs: Pictures, outputs: Pictures, progr
 
 
 def reference_outputs(module: "nn.Module", inputs: Pictures, progress: Progress = silent) -> Pictures:
-    """The reference's outputs for the inputs, float32."""
+    """The reference's outputs for the inputs, float32; raises CheckpointError when they are not finite."""
     import torch  # here, so that `verify` works without it
 
     outputs = {}
@@ -77,6 +78,10 @@ def reference_outputs(module: "nn.Module", inputs: Pictures, progress: Progress 
         progress("running the reference", done, len(inputs))
         with torch.inference_mode():
             outputs[name] = module(torch.from_numpy(image)).numpy()
+        if not np.isfinite(outputs[name]).all():
+            raise CheckpointError(
+                f"the reference itself gives NaN or Inf on {name}: its weights overflow float32", hint="Take another checkpoint."
+            )
     return outputs
 
 

@@ -3,6 +3,7 @@
 from functools import cache
 
 from edgesr.artifact import Artifact
+from edgesr.environment import require
 from edgesr.errors import UsageError
 from edgesr.registry import Registry, discover
 from edgesr.runtime import Runtime, Session
@@ -17,7 +18,8 @@ def runtimes() -> Registry[Runtime]:
 def open_artifact(artifact: Artifact, *, runtime: str | None = None) -> Session:
     """Open an artifact in the named runtime, or in the first that opens its format.
 
-    Raises UnknownNameError, UsageError when the runtime does not open the format, and what opening raises.
+    Raises UnknownNameError, UsageError when the runtime does not open the format, BackendMissingError when its package is not
+    there, and what opening raises.
     """
     form = artifact.manifest.format
     fitting = {name: candidate for name, candidate in runtimes().items() if form in candidate.formats}
@@ -25,4 +27,5 @@ def open_artifact(artifact: Artifact, *, runtime: str | None = None) -> Session:
     chosen = runtimes()[name]
     if chosen.formats and form not in chosen.formats:
         raise UsageError(f"runtime {name} does not open {form} files", hint=f"Runtimes that do: {', '.join(fitting)}.")
+    require(chosen.package, extra=chosen.extra, what=f"runtime {name}")
     return chosen.open(artifact)

@@ -7,7 +7,6 @@ Writes export/rewrites/<rewrite>.json. One thread, and the CPU time of the proce
 import argparse
 import json
 import os
-import platform
 import tempfile
 import time
 from dataclasses import asdict, dataclass
@@ -19,6 +18,7 @@ import onnx
 import onnxruntime
 
 from edgesr.artifact import Artifact
+from edgesr.environment import environment, processor
 from edgesr.export.pipeline import export
 from edgesr.export.request import ExportRequest
 from edgesr.tensors import FloatArray, Size, parse_size
@@ -108,13 +108,6 @@ def ablate(rewrite: str, model: str, size: Size, rounds: int) -> Ablation:
     )
 
 
-def processor() -> str:
-    """The processor's own name where Linux tells it."""
-    info = Path("/proc/cpuinfo")
-    names = [line.partition(": ")[2] for line in info.read_text().splitlines() if "model name" in line] if info.exists() else []
-    return names[0] if names else platform.processor() or platform.machine()
-
-
 def main() -> None:
     """Measure, print and write the evidence."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -127,7 +120,7 @@ def main() -> None:
     found = [ablate(asked.rewrite, model, asked.size, asked.rounds) for model in asked.models]
     evidence = {
         "command": f"scripts/ablate {asked.rewrite} {' '.join(asked.models)} --size {asked.size} --rounds {asked.rounds}",
-        "machine": {"processor": processor(), "cores": len(os.sched_getaffinity(0)), "system": platform.system()},
+        "machine": {"processor": processor(), "cores": environment().processors, "system": environment().system},
         "clock": "CPU time of the process, one thread",
         "onnxruntime": metadata.version("onnxruntime"),
         "load_before": load,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from edgesr.environment import processor
 from edgesr.evaluation import Evaluation, evaluate
 from edgesr.export.pipeline import export
 from edgesr.export.request import ExportRequest
@@ -92,7 +93,7 @@ def main(folder: str) -> None:
         rows.append(row(case, Path(folder)))
         print(rows[-1])
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("torch", "onnxruntime", "numpy", "pillow"))
-    DOCUMENT.write_text(INTRODUCTION + "\n".join(rows) + f"\n\nWith {versions}, on a CPU.\n", encoding="utf-8")
+    DOCUMENT.write_text(INTRODUCTION + "\n".join(rows) + f"\n\nWith {versions}, on {processor()}.\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import typer
 
 from edgesr.cli.options import Json
 from edgesr.cli.render import Output, big, table
+from edgesr.errors import CheckpointError
 from edgesr.model import ModelSpec
 
 
@@ -66,10 +67,18 @@ def inspect(
         ("tensors", f"{report.tensors} ({', '.join(report.dtypes)})"),
         ("weights in use", (report.branch or "a bare state dict") + (" (the EMA weights)" if "ema" in report.branch else "")),
         ("also in the file", unused or "nothing"),
-        ("finite", "yes" if report.finite else f"NO: {report.nonfinite}"),
+        ("finite", "yes" if report.finite else "NO"),
         ("file", f"{report.container}, {report.bytes:,} bytes, sha256 {report.sha256}"),
     ]
-    Output(as_json=as_json).result(report.to_json(), [table(file.name, ["", ""], rows)])
+    show = Output(as_json=as_json)
+    show.result(report.to_json(), [table(file.name, ["", ""], rows)])
+    if not report.finite:
+        tensor, count = next(iter(report.nonfinite.items()))
+        more = f" and {len(report.nonfinite) - 1} more tensors" if len(report.nonfinite) > 1 else ""
+        raise CheckpointError(
+            f"{file.name} holds NaN or Inf: {count} values of {tensor}{more}",
+            hint="Take an earlier checkpoint, or fetch it again.",
+        )
 
 
 def doctor(as_json: Json = False) -> None:

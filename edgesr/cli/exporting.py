@@ -1,9 +1,10 @@
 """`edgesr export`, `verify` and `plan`."""
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -11,9 +12,12 @@ from rich.table import Table
 from edgesr.artifact import Manifest
 from edgesr.cli.options import Json, Scale, Weights
 from edgesr.cli.render import Output, table
-from edgesr.errors import UsageError
+from edgesr.errors import UnknownNameError, UsageError
 from edgesr.parity import Edge
 from edgesr.tensors import PRECISIONS, parse_size
+
+if TYPE_CHECKING:
+    from edgesr.export.rewrite import Applied
 
 Model = Annotated[str, typer.Argument(help="Model name, as `edgesr models` lists it.")]
 Without = Annotated[list[str] | None, typer.Option(metavar="NAME", help="Leave a rewrite out; may be given several times.")]
@@ -37,7 +41,7 @@ def export(
         raise UsageError("--size and --dynamic contradict each other", hint="Give one of them.")
     chosen = next((known for known in PRECISIONS if known == precision), None)
     if chosen is None:
-        raise UsageError(f"no precision {precision!r}", hint=f"Known: {', '.join(PRECISIONS)}.")
+        raise UnknownNameError("precision", precision, PRECISIONS)
     from edgesr.export.pipeline import export as run
     from edgesr.export.request import ExportRequest
 
@@ -87,10 +91,10 @@ def plan(model: Model, target: TargetName = "ort", scale: Scale = None, without:
     from edgesr.export.target import targets
     from edgesr.models import model_spec
 
-    spec = model_spec(model, scale=scale or 4)
+    spec = model_spec(model) if scale is None else model_spec(model, scale=scale)
     steps = steps_for(targets()[target].needs, without=without or ())
     _, applied = apply_plan(steps, spec.build())
-    refused = [f"{path}: {reason}" for done in applied for path, reason in done.refusals]
+    refused = [{"reason": reason, "places": places} for done in applied for reason, places in _by_reason(done).items()]
     rows = [
         {
             "rewrite": step.name,
@@ -106,9 +110,17 @@ def plan(model: Model, target: TargetName = "ort", scale: Scale = None, without:
             ["rewrite", "matches", "because", "equation"],
             [(row["rewrite"], row["matches"] or "none", row["because"], row["equation"]) for row in rows],
         ),
-        *(f"Refused: {place}" for place in refused),
+        *(f"Refused in {len(group['places'])} places, {group['places'][0]} first: {group['reason']}" for group in refused),
     ]
     Output(as_json=as_json).result({"model": spec.name, "target": target, "rewrites": rows, "refused": refused}, lines)
+
+
+def _by_reason(applied: "Applied") -> dict[str, list[str]]:
+    """Where a rewrite was refused, by reason."""
+    places: dict[str, list[str]] = {}
+    for path, reason in applied.refusals:
+        places.setdefault(reason, []).append(path)
+    return places
 
 
 def parity_table(edges: list[Edge] | tuple[Edge, ...]) -> Table:
@@ -128,7 +140,7 @@ def _export_lines(folder: Path, manifest: Manifest) -> Iterator[str | Table]:
     shape = ",".join(str(side) for side in manifest.input.shape)
     yield f"Input: ({shape}) RGB in [0,1]; H×W {manifest.sizes.description}"
     yield f"Written: {folder / model.name} ({model.bytes / 1e6:.2f} MB) and {folder / 'manifest.json'}"
-    yield f"Next: edgesr upscale PICTURE OUT.png --artifact {folder}"
+    yield f"Next: edgesr upscale PICTURE OUT.png --artifact {shlex.quote(str(folder))}"
 
 
 def _edge_json(edge: Edge) -> dict[str, Any]:

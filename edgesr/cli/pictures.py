@@ -52,7 +52,8 @@ def upscale(
             folder = upscale_folder(session, source, destination, options, progress=progress)
         show.result(asdict(folder), _folder_lines(folder))
         for failure in folder.failed:
-            show.error(f"{failure.source}: {failure.message}", failure.hint)
+            named = failure.source in failure.message
+        show.error(failure.message if named else f"{failure.source}: {failure.message}", failure.hint)
         if folder.failed:
             raise typer.Exit(1)
     else:
@@ -86,7 +87,7 @@ def _session(
 ) -> tuple[Session, Reach]:
     """The artifact or the reference that the options name, opened."""
     if folder is not None:
-        if model or weights or scale:
+        if (model, weights, scale) != (None, None, None):
             raise UsageError(
                 "--artifact already says model, scale and weights", hint="Give --artifact, or --model and --weights."
             )
@@ -124,7 +125,7 @@ def _suffix(form: str | None) -> str | None:
 
 
 def _file_lines(report: UpscaleReport) -> Iterator[str]:
-    yield f"{report.source} ({report.input}) -> {report.destination} ({report.output}) in {report.run.seconds:.1f} s"
+    yield f"{report.source} -> {report.destination}: {report.input} to {report.output} (HxW) in {report.run.seconds:.1f} s"
     if report.run.tiling:
         tiling, seams = report.run.tiling, report.run.seams
         yield f"  {report.run.tiles} tiles of {tiling.tile} pixels and {tiling.overlap} of overlap"

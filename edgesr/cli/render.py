@@ -8,10 +8,10 @@ from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as RichProgress
 from rich.table import Table
+from rich.text import Text
 
 from edgesr.progress import Progress
 
@@ -29,27 +29,27 @@ class Output:
     def result(self, data: Any, lines: Iterable[str | Table]) -> None:
         """Print `data` as JSON, or `lines` for people."""
         if self._as_json:
-            self._out.print(json.dumps(data, indent=2, ensure_ascii=False), markup=False)
+            self._out.print(json.dumps(data, indent=2, ensure_ascii=False))
             return
         for line in lines:
             self._out.print(line)
 
     def warn(self, message: str) -> None:
         """Print a warning that nobody should miss."""
-        self._err.print(f"[bold yellow]Warning:[/] {escape(message)}")
+        self._err.print(Text.assemble(("Warning:", "bold yellow"), " ", message))
 
     def error(self, message: str, hint: str = "") -> None:
         """Print an error and what to do next."""
-        self._err.print(f"[bold red]Error:[/] {escape(message)}")
+        self._err.print(Text.assemble(("Error:", "bold red"), " ", message))
         if hint:
-            self._err.print(escape(hint))
+            self._err.print(hint)
 
     @contextlib.contextmanager
     def progress(self) -> Iterator[Progress]:
         """A Progress that shows one line for the stage at work; only on a terminal."""
         columns = (
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
@@ -58,14 +58,15 @@ class Output:
             task = bar.add_task("starting", total=None)
 
             def report(stage: str, done: int = 0, total: int | None = None) -> None:
-                bar.update(task, description=escape(stage), completed=done, total=total)
+                bar.update(task, description=stage, completed=done, total=total)
 
             yield report
 
 
 def _console(*, stderr: bool = False) -> Console:
     """A console as wide as the terminal, or wide enough for our tables where there is none."""
-    console = Console(stderr=stderr, highlight=False, soft_wrap=True)
+    # Names of files are printed as they are, whatever brackets and colons they have.
+    console = Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=True)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = _FILE_WIDTH
     return console
@@ -77,7 +78,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], 
     for column in columns:
         made.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
     for row in rows:
-        made.add_row(*(escape(str(cell)) for cell in row))
+        made.add_row(*(str(cell) for cell in row))
     return made
 
 

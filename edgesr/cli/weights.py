@@ -14,6 +14,7 @@ app = typer.Typer(help="Official checkpoints: where they are published, and fetc
 @app.command("list")
 def list_weights(as_json: Json = False) -> None:
     """List the official checkpoints and which of them are in the cache."""
+    from edgesr.models import families
     from edgesr.weights import cache_folder, cached_path, official_weights
 
     rows: list[dict[str, Any]] = [
@@ -41,6 +42,7 @@ def list_weights(as_json: Json = False) -> None:
     ]
     lines: list[str | Table] = [
         table("Official weights", columns, cells),
+        *(f"{family.title}: {family.weights_page or 'no page known'}" for family in families().values()),
         f"Cache: {cache_folder()}",
         "Fetch one: edgesr weights fetch FILE",
     ]

@@ -10,6 +10,11 @@ from torch import Tensor, nn
 from edgesr.models._evidence import Evidence
 from edgesr.models._layers import ChannelLayerNorm
 
+PAPER = "Lee et al., Emulating Self-attention with Convolution for Efficient Image Super-Resolution, ICCV 2025, arXiv 2503.06671"
+REPOSITORY = "https://github.com/dslisleedh/ESC"
+RELEASE = f"{REPOSITORY}/releases/download/1.0.0"
+"""Where the authors publish their checkpoints. The file names are those of their test configurations; nobody could try them."""
+
 
 class ConvFFN(nn.Module):
     """Feed-forward network with a 3×3 depthwise convolution inside: (B,C,H,W) -> (B,C,H,W), `hidden` channels within."""
@@ -23,7 +28,7 @@ class ConvFFN(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = F.gelu(self.proj(x))
         x = F.gelu(self.dwc(x)) + x
-        return self.aggr(x)  # type: ignore[no-any-return]
+        return self.aggr(x)
 
 
 class WindowAttention(nn.Module):
@@ -55,7 +60,7 @@ class WindowAttention(nn.Module):
 
         y = y.reshape(batch, rows, columns, heads, w, w, dim // heads).permute(0, 3, 6, 1, 4, 2, 5)
         y = y.reshape(batch, dim, rows * w, columns * w)[:, :, :height, :width]
-        return self.to_out(y)  # type: ignore[no-any-return]
+        return self.to_out(y)
 
     def position_bias(self) -> Tensor:
         """What is added to the attention logits, (1,heads,w²,w²): for query q and key k the table's entry
@@ -82,7 +87,7 @@ class ConvAttention(nn.Module):
 
     def forward(self, x: Tensor, *kernels: Tensor) -> Tensor:
         attended, passing = x[:, : self.pdim], x[:, self.pdim :]
-        return self.aggr(torch.cat([self.plk(attended, *kernels), passing], dim=1))  # type: ignore[no-any-return]
+        return self.aggr(torch.cat([self.plk(attended, *kernels), passing], dim=1))
 
 
 class Block(nn.Module):
@@ -122,7 +127,7 @@ class Block(nn.Module):
         y = y + self.attn(self.ln_attn(y))
         for norm, ffn, conv in zip(self.lns, self.convffns, self.pconvs, strict=True):
             y = y + conv(ffn(norm(y)), *kernels)
-        return self.conv_out(self.ln_out(y)) + x  # type: ignore[no-any-return]
+        return self.conv_out(self.ln_out(y)) + x
 
 
 def attention_sizes(evidence: Evidence) -> tuple[int, int]:

@@ -14,6 +14,10 @@ class Evidence:
         self._shapes = shapes
         self._title = title
 
+    def has(self, name: str) -> bool:
+        """Whether there is a tensor `name`."""
+        return name in self._shapes
+
     def shape(self, name: str, *, rank: int) -> tuple[int, ...]:
         """The shape of tensor `name`, which must have `rank` dimensions."""
         if name not in self._shapes:

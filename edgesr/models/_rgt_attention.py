@@ -22,7 +22,7 @@ class PositionBias(nn.Module):
         self.pos3 = _stage(hidden, heads)
 
     def forward(self, offsets: Tensor) -> Tensor:
-        return self.pos3(self.pos2(self.pos1(self.pos_proj(offsets))))  # type: ignore[no-any-return]
+        return self.pos3(self.pos2(self.pos1(self.pos_proj(offsets))))
 
 
 def _stage(dim: int, out: int) -> nn.Sequential:
@@ -69,7 +69,7 @@ class RectangleAttention(nn.Module):
         """What is added to the attention logits, (heads,h·w,h·w)."""
         pixels = self.window[0] * self.window[1]
         biases = self.pos(self.rpe_biases)[self.relative_position_index.flatten()]
-        return biases.reshape(pixels, pixels, self.heads).permute(2, 0, 1)  # type: ignore[no-any-return]
+        return biases.reshape(pixels, pixels, self.heads).permute(2, 0, 1)
 
 
 class LocalAttention(nn.Module):
@@ -101,7 +101,7 @@ class LocalAttention(nn.Module):
         qkv = F.pad(qkv, (0, 0, 0, columns * m - width, 0, rows * m - height))
         halves = qkv.reshape(batch, rows * m, columns * m, 3, 2, dim // 2).unbind(4)
         y = torch.cat([attend(half) for attend, half in zip(self.attns, halves, strict=True)], dim=3)
-        return self.proj(y[:, :height, :width] + local)  # type: ignore[no-any-return]
+        return self.proj(y[:, :height, :width] + local)
 
 
 class RecursiveGeneralizationAttention(nn.Module):
@@ -131,7 +131,7 @@ class RecursiveGeneralizationAttention(nn.Module):
         value = self.v(small)
         value = value + conv(self.cpe, value)
         y = F.scaled_dot_product_attention(self._heads(self.q(x)), self._heads(self.k(small)), self._heads(value))
-        return self.proj(y.transpose(1, 2).reshape(x.shape))  # type: ignore[no-any-return]
+        return self.proj(y.transpose(1, 2).reshape(x.shape))
 
     def _heads(self, x: Tensor) -> Tensor:
         """(B,H,W,C) -> (B,heads,H·W,C/heads)."""
@@ -148,7 +148,7 @@ def recursions(height: int, width: int) -> int:
 
 def conv(layer: nn.Module, x: Tensor) -> Tensor:
     """A convolution of a channels-last map, (B,H,W,C) -> (B,H,W,C')."""
-    return layer(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)  # type: ignore[no-any-return]
+    return layer(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
 
 
 def roll_mask(height: int, width: int, window: tuple[int, int], *, device: torch.device | None = None) -> Tensor:

@@ -123,12 +123,9 @@ def _detect(shapes: Shapes) -> ESCConfig | None:
     )
 
 
-_RELEASE = "https://github.com/dslisleedh/ESC/releases/download/1.0.0"
-
 MODEL = Family(
     title="ESC",
-    paper="Lee et al., Emulating Self-attention with Convolution for Efficient Image Super-Resolution, ICCV 2025, "
-    "arXiv 2503.06671",
+    paper=blocks.PAPER,
     licence="MIT",
     variants={
         "esc": {s: ESCConfig(scale=s) for s in (2, 3, 4)},
@@ -142,9 +139,9 @@ MODEL = Family(
     minimum_size=lambda config: blocks.minimum_size(config.window),
     # The dynamic kernels are made of a mean over the whole picture.
     reach=lambda _: Reach(kind="global"),
-    # File names as the authors' own test configurations give them; nobody could check the files' hashes yet.
+    weights_page=blocks.REPOSITORY,
     weights=tuple(
-        OfficialWeights(file=f"{stem}_X{s}.pth", variant=variant, scale=s, url=f"{_RELEASE}/{stem}_X{s}.pth")
+        OfficialWeights(file=f"{stem}_X{s}.pth", variant=variant, scale=s, url=f"{blocks.RELEASE}/{stem}_X{s}.pth")
         for stem, variant in (("ESC_DIV2K", "esc"), ("ESC_DFLIP", "esc"), ("ESC_light", "esc-light"))
         for s in (2, 3, 4)
     ),

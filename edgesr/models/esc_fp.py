@@ -117,12 +117,9 @@ def _detect(shapes: Shapes) -> ESCFPConfig | None:
     )
 
 
-_RELEASE = "https://github.com/dslisleedh/ESC/releases/download/1.0.0"
-
 MODEL = Family(
     title="ESC-FP",
-    paper="Lee et al., Emulating Self-attention with Convolution for Efficient Image Super-Resolution, ICCV 2025, "
-    "arXiv 2503.06671",
+    paper=blocks.PAPER,
     licence="MIT",
     variants={"esc-fp": {s: ESCFPConfig(scale=s) for s in (2, 3, 4)}},
     build=ESCFP,
@@ -130,8 +127,9 @@ MODEL = Family(
     minimum_size=lambda config: blocks.minimum_size(config.window),
     # The dynamic kernels are made of a mean over the whole picture.
     reach=lambda _: Reach(kind="global"),
-    # File names as the authors' own test configurations give them; nobody could check the files' hashes yet.
+    weights_page=blocks.REPOSITORY,
     weights=tuple(
-        OfficialWeights(file=f"ESC_FP_X{s}.pth", variant="esc-fp", scale=s, url=f"{_RELEASE}/ESC_FP_X{s}.pth") for s in (2, 3, 4)
+        OfficialWeights(file=f"ESC_FP_X{s}.pth", variant="esc-fp", scale=s, url=f"{blocks.RELEASE}/ESC_FP_X{s}.pth")
+        for s in (2, 3, 4)
     ),
 )

@@ -57,7 +57,7 @@ class GatedMLP(nn.Module):
         self.fc2 = nn.Linear(hidden // 2, dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(self.sg(F.gelu(self.fc1(x))))  # type: ignore[no-any-return]
+        return self.fc2(self.sg(F.gelu(self.fc1(x))))
 
 
 class Block(nn.Module):
@@ -174,8 +174,11 @@ def _split(evidence: Evidence) -> tuple[int, int]:
     """The rectangles' sides h and w, from their product and from the number (2h−1)(2w−1) of offsets.
 
     Shapes cannot tell which of them is the height of the first half's rectangles; the published networks take the smaller one.
+    Both tables are constants that a checkpoint may lack; it is then taken for one of the published networks.
     """
     prefix = "layers.0.blocks.0.attn.attns.0"
+    if not evidence.has(f"{prefix}.relative_position_index") or not evidence.has(f"{prefix}.rpe_biases"):
+        return 8, 32
     pixels = evidence.shape(f"{prefix}.relative_position_index", rank=2)[0]
     offsets = evidence.shape(f"{prefix}.rpe_biases", rank=2)[0]
     total = (4 * pixels + 1 - offsets) // 2  # h + w
@@ -211,5 +214,5 @@ MODEL = Family(
     minimum_size=lambda _: _MINIMUM,
     # Every second block attends to a reduced map of the whole picture.
     reach=lambda _: Reach(kind="global"),
-    # The authors publish their checkpoints in a cloud folder without direct addresses.
+    weights_page="https://github.com/zhengchen1999/RGT",  # which links to a cloud folder, without an address for each file
 )

@@ -66,7 +66,7 @@ class FourierAttention(nn.Module):
         logits = self.a(normal) * self.v(normal)
         logits = logits.reshape(batch, len(self.layer_scale), -1, height * width) * self.layer_scale.reshape(-1, 1, 1)
         attention = logits.softmax(dim=3).reshape(batch, dim, height, width)
-        return self.proj(attention + self.CPE(x)) + x  # type: ignore[no-any-return]
+        return self.proj(attention + self.CPE(x)) + x
 
 
 class KernelAttention(nn.Module):
@@ -79,7 +79,7 @@ class KernelAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         mean = x.mean(dim=(2, 3), keepdim=True)
-        return self.conv2(F.gelu(self.conv1(mean))).sigmoid().flatten(1)  # type: ignore[no-any-return]
+        return self.conv2(F.gelu(self.conv1(mean))).sigmoid().flatten(1)
 
 
 class KernelBank(nn.Module):
@@ -134,7 +134,7 @@ class DynamicMixing(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         first, second = F.gelu(self.proj_in(self.norm(x))).chunk(2, dim=1)
         mixed = torch.stack([self.conv1(first), self.conv2(second)], dim=2).flatten(1, 2)
-        return self.proj_out(mixed) + x  # type: ignore[no-any-return]
+        return self.proj_out(mixed) + x
 
 
 class Block(nn.Module):
@@ -146,7 +146,7 @@ class Block(nn.Module):
         self.ffn = DynamicMixing(config.dim, config.kernels)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.ffn(self.attention(x))  # type: ignore[no-any-return]
+        return self.ffn(self.attention(x))
 
 
 class SRConvNet(nn.Module):
@@ -166,7 +166,7 @@ class SRConvNet(nn.Module):
         check_input(x, minimum=1)
         shallow = self.to_feat(x)
         upsampled = F.interpolate(x, scale_factor=self.scale, mode="bilinear", align_corners=False)
-        return self.tail(self.upsampling(self.blocks(shallow) + shallow)) + upsampled  # type: ignore[no-any-return]
+        return self.tail(self.upsampling(self.blocks(shallow) + shallow)) + upsampled
 
 
 def _mean_shift(sign: int) -> nn.Conv2d:

@@ -47,7 +47,7 @@ class VastAttentionBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.proj_2(self.atten_branch(F.gelu(self.proj_1(x))))
-        return self.pixel_norm(y + x)  # type: ignore[no-any-return]
+        return self.pixel_norm(y + x)
 
 
 class VapSR(nn.Module):
@@ -64,7 +64,7 @@ class VapSR(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         check_input(x, minimum=1)
         shallow = self.conv_first(x)
-        return self.upsampler(shallow + self.conv_body(self.body(shallow)))  # type: ignore[no-any-return]
+        return self.upsampler(shallow + self.conv_body(self.body(shallow)))
 
 
 def _upsampler(feat: int, scale: int) -> nn.Sequential:
@@ -123,6 +123,7 @@ MODEL = Family(
     detect=_detect,
     minimum_size=lambda _: 1,
     reach=_reach,
+    weights_page="https://github.com/zhoumumu/VapSR",
     weights=(
         OfficialWeights(
             file="VapSR_X2.pth",

@@ -36,7 +36,7 @@ class SplitLongRangeConv(nn.Module):
 
 
 def _replace(module: nn.Module) -> nn.Module | Refusal | None:
-    if isinstance(module, LongRangeConv):
+    if isinstance(module, LongRangeConv | SplitLongRangeConv):
         return Refusal(reason="its kernels are convolved one by one already")
     return SplitLongRangeConv(module) if isinstance(module, SeparableLongRangeConv) else None
 
@@ -59,7 +59,7 @@ def _near_misses() -> Sequence[nn.Module]:
 
 REWRITE = Rewrite(
     equation="z ⊛ (K + pad(D)) = z ⊛ K + z ⊛ D, with K static and D made at run time",
-    serves=frozenset({"constant_large_kernels"}),
+    serves=frozenset({"static_parts_apart"}),
     replace=_replace,
     witnesses=_witnesses,
     near_misses=_near_misses,

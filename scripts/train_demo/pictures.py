@@ -119,10 +119,7 @@ def shapes(*, seed: int, side: int) -> NDArray[np.uint8]:
         mask = Image.new("L", (large, large))
         _draw_shape(ImageDraw.Draw(mask), rng, large)
         fill = _ground(rng, large) if rng.random() < 0.3 else _colour(rng)
-        if isinstance(fill, tuple):
-            picture.paste(fill, (0, 0), mask)
-        else:
-            picture.paste(fill, (0, 0), mask)
+        picture.paste(fill, (0, 0), mask)
     return _reduced(picture)
 
 

@@ -66,10 +66,10 @@ def test_plan(edgesr: Command) -> None:
     plan = edgesr("plan", "esc-fp", "--target", "ort", "--json").json
     assert plan["rewrites"][0]["rewrite"] == "split-kernel-sum"
     assert plan["rewrites"][0]["matches"] == 25
-    assert plan["rewrites"][0]["because"] == "constant_large_kernels"
+    assert plan["rewrites"][0]["because"] == "static_parts_apart"
     assert edgesr("plan", "esc-fp", "--without", "split-kernel-sum", "--json").json["rewrites"] == []
     assert "none" in edgesr("plan", "vapsr-s").out
-    assert "Refused: blocks.0.pconvs.0.plk: its kernels" in edgesr("plan", "esc-light").out
+    assert "Refused in 15 places, blocks.0.pconvs.0.plk first: its kernels" in edgesr("plan", "esc-light").out
 
 
 def test_export_then_verify_then_upscale(edgesr: Command, tmp_path: Path, photograph: Path) -> None:
@@ -137,3 +137,14 @@ def test_doctor(edgesr: Command) -> None:
         assert states["coremltools"]["remedy"] == 'pip install "edgesr[coreml]"'
     assert {plugin["name"] for plugin in report["plugins"]} >= {"ort", "pytorch"}
     assert "torch" in edgesr("doctor").out
+
+
+def test_names_of_files_are_printed_as_they_are(edgesr: Command, vapsr_s: Artifact, tmp_path: Path, photograph: Path) -> None:
+    odd = tmp_path / "b:cat: [red] [" / "x[/b].png"
+    odd.parent.mkdir(parents=True)
+    shutil.copy(photograph, odd)
+    out = odd.with_name("out [bold].png")
+    assert f"{odd} -> {out}: 12x17 to 48x68 (HxW)" in edgesr("upscale", odd, out, "--artifact", vapsr_s.folder).out
+    out.unlink()
+    assert edgesr("upscale", odd, out, "--artifact", vapsr_s.folder, "--json").json["source"] == str(odd)
+    assert str(tmp_path / "[/b]") in edgesr("verify", tmp_path / "[/b]").err

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from edgesr import build_model
 from edgesr.artifact import Artifact
 from edgesr.cli.errors import exit_code_of
 from edgesr.errors import BackendMissingError, EdgesrError, ParityError, RegressionError
@@ -27,7 +29,7 @@ Command = Callable[..., Any]
         (["export", "vapsr-s", "--target", "otr"], 2, "did you mean 'ort'"),
         (["export", "vapsr-s", "--size", "banana"], 2, "is not a size"),
         (["export", "vapsr-s", "--size", "8x8", "--dynamic"], 2, "contradict each other"),
-        (["export", "vapsr-s", "--precision", "fp7"], 2, "no precision 'fp7'"),
+        (["export", "vapsr-s", "--precision", "fp7"], 2, "no precision named 'fp7'"),
         (["export", "vapsr-s", "--scale", "3"], 2, "no scale ×3"),
         (["export", "esc", "--size", "16x16"], 2, "too small"),
         (["export", "vapsr-s", "--without", "split-kernels"], 2, "did you mean 'split-kernel-sum'"),
@@ -103,3 +105,15 @@ def test_ctrl_c_in_the_middle_of_an_export(tmp_path: Path) -> None:
     assert "interrupted" in errors
     assert "Traceback" not in errors
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("value", "message"), [(float("nan"), "holds NaN or Inf"), (3e38, "overflow float32")])
+def test_weights_that_are_no_numbers(edgesr: Command, tmp_path: Path, value: float, message: str) -> None:
+    state = build_model("vapsr-s").state_dict()
+    state["body.1.proj_1.weight"].fill_(value)
+    torch.save(state, tmp_path / "bad.pth")
+    command = ["inspect", tmp_path / "bad.pth"] if value != 3e38 else ["export", "vapsr-s", "--weights", tmp_path / "bad.pth"]
+    done = edgesr(*command)
+    assert done.code == 1
+    assert message in done.err
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.pth"]

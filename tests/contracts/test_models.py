@@ -41,6 +41,14 @@ def test_it_is_detected_from_its_own_tensors(spec: ModelSpec) -> None:
 
 
 @each_spec
+def test_a_checkpoint_may_lack_the_constants_that_the_network_makes(spec: ModelSpec) -> None:
+    with torch.device("meta"):
+        module = spec.build()
+    trained = {name: tuple(p.shape) for name, p in module.named_parameters() if p.requires_grad}
+    assert detect_spec(trained) == spec
+
+
+@each_spec
 def test_it_enlarges_by_its_scale_and_refuses_smaller_pictures(spec: ModelSpec) -> None:
     with torch.device("meta"):
         module = spec.build()

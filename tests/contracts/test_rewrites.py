@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from edgesr.export.rewrite import TRAITS, Rewrite, rewrites
+from edgesr.export.rewrite import TRAITS, Refusal, Rewrite, rewrites
 from edgesr.export.target import targets
 from edgesr.parity import difference
 
@@ -30,8 +30,10 @@ def test_there_is_a_rewrite() -> None:
 def test_witnesses_are_in_general_position(name: str, rewrite: Rewrite) -> None:
     for witness in rewrite.witnesses():
         assert all(x.dtype == torch.float64 and x.std() > 0 for x in witness.inputs)
-        output = witness.module(*witness.inputs)
+        inputs = [x.clone().requires_grad_() for x in witness.inputs]
+        output = witness.module(*inputs)
         (output * torch.randn_like(output)).sum().backward()
+        assert all(x.grad is not None and x.grad.abs().max() > 0 for x in inputs)
         for parameter, value in witness.module.named_parameters():
             assert value.dtype == torch.float64
             assert value.grad is not None, f"{parameter} receives no gradient"
@@ -72,10 +74,12 @@ def test_the_module_is_left_as_it_was(name: str, rewrite: Rewrite) -> None:
 
 
 @each_rewrite
-def test_near_misses_are_left_alone(name: str, rewrite: Rewrite) -> None:
+def test_near_misses_are_refused_with_a_reason(name: str, rewrite: Rewrite) -> None:
     assert rewrite.near_misses()
     for module in rewrite.near_misses():
-        assert not isinstance(rewrite.replace(module), nn.Module)
+        verdict = rewrite.replace(module)
+        assert isinstance(verdict, Refusal)
+        assert verdict.reason
 
 
 @each_rewrite

@@ -1,5 +1,6 @@
 """What every runtime must keep to."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from edgesr.errors import SizeError, UsageError
 from edgesr.export.target import targets
 from edgesr.runtime import Runtime, Session
 from edgesr.runtimes import open_artifact, runtimes
+from edgesr.tensors import Size, SizeRule
 
 each_runtime = pytest.mark.parametrize(("name", "runtime"), runtimes().items(), ids=list(runtimes()))
 
@@ -31,12 +33,22 @@ def test_it_runs_batches_and_sizes_as_the_artifact_says(name: str, runtime: Runt
 
 
 @each_runtime
-def test_a_size_below_the_minimum_is_refused(name: str, runtime: Runtime, vapsr_s_fixed: Artifact) -> None:
+def test_another_size_than_the_fixed_one_is_refused(name: str, runtime: Runtime, vapsr_s_fixed: Artifact) -> None:
     session = _opened(name, runtime, vapsr_s_fixed)
     if session.sizes.fixed is None:
         pytest.skip("the reference takes every size")
     with pytest.raises(SizeError, match="16x24"):
         session.run(np.zeros((1, 3, 17, 24), np.float32))
+
+
+@each_runtime
+def test_a_size_below_the_minimum_is_refused(name: str, runtime: Runtime, vapsr_s: Artifact) -> None:
+    eight = SizeRule(minimum=Size(height=8, width=8))
+    session = _opened(name, runtime, replace(vapsr_s, manifest=replace(vapsr_s.manifest, sizes=eight)))
+    if session.sizes != eight:
+        pytest.skip("the reference has the network's own minimum")
+    with pytest.raises(SizeError, match="8x8 and larger"):
+        session.run(np.zeros((1, 3, 7, 8), np.float32))
 
 
 @each_runtime

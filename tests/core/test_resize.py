@@ -1,6 +1,5 @@
 """MATLAB's bicubic: properties that need no data, and equality with the benchmark's own low-resolution pictures."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +9,6 @@ from PIL import Image
 
 from edgesr.errors import SizeError
 from edgesr.resize import matlab_bicubic
-
-DATA = Path(os.environ.get("EDGESR_DATA", Path(__file__).parents[2].parent / "shared"))
-SET5 = DATA / "images" / "Set5"
 
 
 def picture(height: int, width: int) -> NDArray[np.float64]:
@@ -80,13 +76,13 @@ def test_what_is_no_picture_or_scale_is_refused(shape: tuple[int, ...], scale: f
         matlab_bicubic(np.zeros(shape), scale=scale)
 
 
-@pytest.mark.skipif(not SET5.is_dir(), reason=f"no Set5 under {SET5}; set EDGESR_DATA")
 @pytest.mark.parametrize("scale", [2, 3, 4])
-def test_equals_the_low_resolution_pictures_of_set5(scale: int) -> None:
-    paths = sorted((SET5 / "HR").glob("*.png"))
+def test_equals_the_low_resolution_pictures_of_set5(scale: int, data: Path) -> None:
+    set5 = data / "images" / "Set5"
+    paths = sorted((set5 / "HR").glob("*.png"))
     assert len(paths) == 5
     for path in paths:
         hr = read(path)
         height, width = (side // scale * scale for side in hr.shape[:2])
-        expected = read(next((SET5 / f"LRbicx{scale}").glob(f"{path.stem}*")))
+        expected = read(next((set5 / f"LRbicx{scale}").glob(f"{path.stem}*")))
         np.testing.assert_array_equal(matlab_bicubic(hr[:height, :width], scale=1 / scale), expected, err_msg=path.name)

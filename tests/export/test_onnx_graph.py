@@ -49,7 +49,7 @@ def small_esc_fp() -> nn.Module:
 
 
 def test_nodes_of_a_rewrite_carry_its_name(small_esc_fp: nn.Module) -> None:
-    rewritten, _ = apply_plan(plan({"constant_large_kernels"}), small_esc_fp)
+    rewritten, _ = apply_plan(plan({"static_parts_apart"}), small_esc_fp)
     nodes = onnx_from_module(rewritten, EIGHT, opset=20).graph.node
     stamped = [node for node in nodes if [(entry.key, entry.value) for entry in node.metadata_props] == [STAMP]]
     kinds = Counter(node.op_type for node in stamped)

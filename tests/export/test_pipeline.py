@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from edgesr.artifact import Artifact, read_artifact
+from edgesr.artifact import Artifact, _digest, read_artifact
 from edgesr.errors import ArtifactError, CheckpointError, ParityError, SizeError, UnknownNameError, UsageError
 from edgesr.export import pipeline, verification
 from edgesr.export.onnx_graph import onnx_from_module
@@ -85,7 +85,7 @@ def test_a_rewritten_network_is_the_same_function_with_and_without(tmp_path: Pat
 )
 def test_what_cannot_be_asked_for(changes: dict[str, object], error: type[Exception], tmp_path: Path) -> None:
     with pytest.raises(error):
-        export(ExportRequest(**{"model": "vapsr-s", "folder": tmp_path / "out", **changes}))  # type: ignore[arg-type]
+        export(ExportRequest(**{"model": "vapsr-s", "folder": tmp_path / "out", **changes}))  # type: ignore[arg-type]  # by name
     assert not list(tmp_path.iterdir())
 
 
@@ -169,7 +169,7 @@ def test_verify_against_a_rebuilt_reference(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("", "cannot be read"), ("[]", "not a manifest"), ('{"schema": 99}', "not a manifest"), ('{"schema": 1}', "malformed")],
+    [("", "cannot be read"), ("[]", "not a manifest"), ('{"schema": 99}', "not a manifest"), ('{"schema": 1}', "was changed")],
 )
 def test_a_broken_manifest_is_an_error(text: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text(text)
@@ -177,11 +177,30 @@ def test_a_broken_manifest_is_an_error(text: str, message: str, tmp_path: Path) 
         read_artifact(tmp_path)
 
 
+def rewritten_manifest(original: Artifact, folder: Path, **changes: object) -> None:
+    """A manifest with other content and a digest that fits it."""
+    data = {**json.loads((original.folder / "manifest.json").read_text()), **changes}
+    data["digest"] = _digest(data)
+    (folder / "manifest.json").write_text(json.dumps(data))
+
+
 def test_a_manifest_may_not_point_outside_its_folder(vapsr_s: Artifact, tmp_path: Path) -> None:
-    data = json.loads((vapsr_s.folder / "manifest.json").read_text())
-    data["artifact"] = "../elsewhere.onnx"
-    (tmp_path / "manifest.json").write_text(json.dumps(data))
+    rewritten_manifest(vapsr_s, tmp_path, artifact="../elsewhere.onnx")
     with pytest.raises(ArtifactError, match="outside its folder"):
+        read_artifact(tmp_path)
+
+
+@pytest.mark.parametrize("changes", [{"sizes": {"minimum": None, "maximum": None}}, {"parity": [1]}, {"files": None}])
+def test_a_manifest_with_nonsense_in_it_is_malformed(vapsr_s: Artifact, tmp_path: Path, changes: dict[str, object]) -> None:
+    rewritten_manifest(vapsr_s, tmp_path, **changes)
+    with pytest.raises(ArtifactError, match="malformed"):
+        read_artifact(tmp_path)
+
+
+def test_an_altered_manifest_shows(vapsr_s: Artifact, tmp_path: Path) -> None:
+    text = (vapsr_s.folder / "manifest.json").read_text()
+    (tmp_path / "manifest.json").write_text(text.replace('"vapsr-s"', '"vapsr"'))
+    with pytest.raises(ArtifactError, match="was changed"):
         read_artifact(tmp_path)
 
 

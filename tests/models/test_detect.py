@@ -59,7 +59,7 @@ MISSING = [
     ("vapsr", "body.0.proj_1.weight"),
     ("vapsr", "conv_body.weight"),
     ("rgt-s", "conv_first.weight"),
-    ("rgt-s", "layers.0.blocks.0.attn.attns.0.rpe_biases"),
+    ("rgt-s", "layers.0.blocks.0.mlp.fc1.weight"),
 ]
 
 

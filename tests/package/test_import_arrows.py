@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -40,14 +41,14 @@ def modules(repository: Path) -> dict[str, Path]:
     return {".".join(path.relative_to(repository).with_suffix("").parts).removesuffix(".__init__"): path for path in files}
 
 
-def imports_at_module_level(path: Path) -> set[str]:
-    """What importing the file imports: not inside functions, not under TYPE_CHECKING."""
+def imports_of(nodes: Iterable[ast.AST]) -> set[str]:
+    """The modules that these statements import, and the names that they take from them."""
     found: set[str] = set()
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+    for node in nodes:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: import by the full name"
+            assert node.level == 0, "import by the full name"
             found |= {node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)}
     return found
 
@@ -58,7 +59,7 @@ def all_imports(path: Path) -> set[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
             node.body = []
-    return {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    return imports_of(ast.walk(tree))
 
 
 def test_arrows(repository: Path) -> None:
@@ -85,6 +86,7 @@ def test_core_has_no_torch_at_module_level(repository: Path) -> None:
     guilty = [
         module
         for module, path in modules(repository).items()
-        if layer_of(module) == "core" and any(name.split(".")[0] == "torch" for name in imports_at_module_level(path))
+        if layer_of(module) == "core"
+        and any(name.split(".")[0] == "torch" for name in imports_of(ast.parse(path.read_text()).body))
     ]
     assert not guilty

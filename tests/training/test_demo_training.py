@@ -169,7 +169,7 @@ def test_the_asset_is_the_averaged_weights_with_their_licence(tmp_path: Path, pa
     assert [path.name for path in asset.parent.iterdir()] == [asset.name]
     with safe_open(asset, framework="pt") as file:
         metadata = file.metadata()
-        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - safe_open is no mapping
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # safe_open is no mapping
     assert metadata["model"] == "vapsr-s"
     assert metadata["scale"] == "4"
     assert metadata["licence"] == "MIT"

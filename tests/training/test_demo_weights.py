@@ -1,6 +1,5 @@
 """The shipped demo weights: they fit, they are small and sound, and they see more than bicubic does."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,6 @@ from edgesr.resize import matlab_bicubic
 ROOT = Path(__file__).parents[2]
 ASSETS = ROOT / "edgesr" / "assets"
 WEIGHTS = ASSETS / "vapsr-s-x4-demo.safetensors"
-SET5 = Path(os.environ.get("EDGESR_DATA", ROOT.parent / "shared")) / "images" / "Set5"
 
 
 def read(path: Path) -> NDArray[np.uint8]:
@@ -65,11 +63,11 @@ def test_the_demo_photograph_comes_out_better_than_bicubic(network: nn.Module) -
     assert psnr(upscaled(network, small), original) > psnr(matlab_bicubic(small, scale=4), original) + 1.0
 
 
-@pytest.mark.skipif(not SET5.is_dir(), reason=f"no Set5 under {SET5}; set EDGESR_DATA")
-def test_set5_is_at_least_a_decibel_above_bicubic(network: nn.Module) -> None:
+def test_set5_is_at_least_a_decibel_above_bicubic(network: nn.Module, data: Path) -> None:
+    set5 = data / "images" / "Set5"
     ours, bicubic = [], []
-    for path in sorted((SET5 / "HR").glob("*.png")):
-        small = read(next((SET5 / "LRbicx4").glob(f"{path.stem}*")))
+    for path in sorted((set5 / "HR").glob("*.png")):
+        small = read(next((set5 / "LRbicx4").glob(f"{path.stem}*")))
         original = read(path)[: 4 * small.shape[0], : 4 * small.shape[1]]
         ours.append(psnr(upscaled(network, small), original))
         bicubic.append(psnr(matlab_bicubic(small, scale=4), original))

@@ -1,0 +1,42 @@
+"""Choosing a runtime for an artifact, and what it says when it cannot."""
+
+from dataclasses import replace
+
+import pytest
+
+from edgesr import runtimes as package
+from edgesr.artifact import Artifact
+from edgesr.errors import ArtifactError, BackendMissingError, UnknownNameError, UsageError
+from edgesr.registry import Registry
+from edgesr.runtimes import open_artifact, runtimes
+from edgesr.runtimes.ort import OrtSession
+
+
+def test_the_format_chooses_the_runtime(vapsr_s: Artifact) -> None:
+    assert isinstance(open_artifact(vapsr_s), OrtSession)
+
+
+def test_an_unknown_runtime_gets_the_nearest_known(vapsr_s: Artifact) -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'pytorch'"):
+        open_artifact(vapsr_s, runtime="pytorsh")
+
+
+def test_a_runtime_for_another_format_is_refused(vapsr_s: Artifact) -> None:
+    other = replace(vapsr_s, manifest=replace(vapsr_s.manifest, format="mlpackage"))
+    with pytest.raises(UsageError, match="does not open mlpackage"):
+        open_artifact(other, runtime="ort")
+
+
+def test_a_missing_package_says_what_to_install(vapsr_s: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = replace(runtimes()["ort"], package="package_that_nobody_has", extra="peers")
+    monkeypatch.setattr(package, "runtimes", lambda: Registry("runtime", {"ort": missing}))
+    with pytest.raises(BackendMissingError, match="package_that_nobody_has") as caught:
+        open_artifact(vapsr_s)
+    assert caught.value.hint == 'pip install "edgesr[peers]"'
+    assert caught.value.exit_code == 4
+
+
+def test_a_file_that_is_no_model_is_an_artifact_error(vapsr_s: Artifact) -> None:
+    broken = replace(vapsr_s, manifest=replace(vapsr_s.manifest, artifact="parity.npz"))
+    with pytest.raises(ArtifactError, match=r"cannot load parity\.npz"):
+        open_artifact(broken)
