@@ -76,15 +76,10 @@ class Manifest:
     tools: dict[str, str]
 
     def to_json(self) -> dict[str, Any]:
-        """The manifest as `manifest.json` holds it; every edge also carries its worst figures."""
+        """The manifest as `manifest.json` holds it; every edge also carries its extremes."""
         data = asdict(self)
         data["parity"] = [
-            {
-                "edge": edge.name,
-                **{k: v for k, v in asdict(edge.worst).items() if k != "input"},
-                "inputs": [asdict(d) for d in edge.differences],
-            }
-            for edge in self.parity
+            {"edge": edge.name, **edge.extremes, "inputs": [asdict(d) for d in edge.differences]} for edge in self.parity
         ]
         data = {"schema": _SCHEMA, **data}
         return {**data, "digest": _digest(data)}

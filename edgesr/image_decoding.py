@@ -142,7 +142,7 @@ def _reading(path: Path) -> Iterator[None]:
         unreadable = isinstance(error, OSError) and error.errno is not None
         what = "cannot be read" if unreadable else "is damaged or of an unknown kind"
         reason = (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
-        raise ImageError(f"{path} {what}: {reason}") from error
+        raise ImageError(f"{path} {what}: {reason}", hint="Check the name, or take an intact copy of the file.") from error
 
 
 def _samples(image: ImageFile.ImageFile, path: Path) -> Samples:

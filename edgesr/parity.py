@@ -38,6 +38,15 @@ class Edge:
         """The input with the largest relative difference (not-a-number counts as the largest)."""
         return max(self.differences, key=lambda d: math.inf if math.isnan(d.relative_l2) else d.relative_l2)
 
+    @property
+    def extremes(self) -> dict[str, float]:
+        """The largest differences and the smallest PSNR over all inputs."""
+        return {
+            "max_abs": max(d.max_abs for d in self.differences),
+            "relative_l2": max(d.relative_l2 for d in self.differences),
+            "psnr_db": min(d.psnr_db for d in self.differences),
+        }
+
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:

@@ -38,7 +38,7 @@ def exit_code_of(command: Callable[[], object]) -> int:
             raise
         code = _unforeseen(error, output)
     if code == _INTERRUPTED:  # Typer, too, turns an interrupt into this code, without a word
-        output.error("interrupted; what was finished is kept")
+        output.error("interrupted; no half-written result was left", "Run the same command again to go on.")
     return code
 
 

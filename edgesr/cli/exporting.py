@@ -135,8 +135,8 @@ def parity_table(edges: list[Edge] | tuple[Edge, ...]) -> Table:
 def _export_lines(folder: Path, manifest: Manifest) -> Iterator[str | Table]:
     model = next(file for file in manifest.files if file.name == manifest.artifact)
     yield parity_table(manifest.parity)
-    done = ", ".join(f"{rewrite.name} ({rewrite.matches})" for rewrite in manifest.rewrites) or "none"
-    yield f"Rewrites: {done}"
+    done = ", ".join(f"{rewrite.name} in {rewrite.matches} places" for rewrite in manifest.rewrites if rewrite.matches)
+    yield f"Rewrites: {done or 'none that this network needs'}"
     shape = ",".join(str(side) for side in manifest.input.shape)
     yield f"Input: ({shape}) RGB in [0,1]; H×W {manifest.sizes.description}"
     yield f"Written: {folder / model.name} ({model.bytes / 1e6:.2f} MB) and {folder / 'manifest.json'}"
@@ -144,4 +144,4 @@ def _export_lines(folder: Path, manifest: Manifest) -> Iterator[str | Table]:
 
 
 def _edge_json(edge: Edge) -> dict[str, Any]:
-    return {"worst": asdict(edge.worst), "inputs": [asdict(d) for d in edge.differences]}
+    return {**edge.extremes, "inputs": [asdict(d) for d in edge.differences]}

@@ -53,7 +53,7 @@ def upscale(
         show.result(asdict(folder), _folder_lines(folder))
         for failure in folder.failed:
             named = failure.source in failure.message
-        show.error(failure.message if named else f"{failure.source}: {failure.message}", failure.hint)
+            show.error(failure.message if named else f"{failure.source}: {failure.message}", failure.hint)
         if folder.failed:
             raise typer.Exit(1)
     else:

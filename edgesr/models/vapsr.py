@@ -87,7 +87,7 @@ def _upsampler(feat: int, scale: int) -> nn.Sequential:
 
 def _detect(shapes: Shapes) -> VapSRConfig | None:
     """The dilated convolution inside a block names the family; ×4 has the tail with a convolution between two PixelShuffles."""
-    if "body.0.atten_branch.depthwise_dilated.weight" not in shapes:
+    if not any(name.startswith("body.0.atten_branch.") for name in shapes):
         return None
     evidence = Evidence(shapes, title="VapSR")
     attention, feat = evidence.shape("body.0.proj_1.weight", rank=4)[:2]

@@ -110,6 +110,22 @@ def test_upscale_a_folder_goes_on_past_a_broken_file(
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["good.png"]
 
 
+def test_upscale_a_folder(edgesr: Command, vapsr_s: Artifact, tmp_path: Path, photograph: Path) -> None:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for name in ("a.png", "b.png"):
+        shutil.copy(photograph, pictures / name)
+    done = edgesr("upscale", pictures, tmp_path / "out", "--artifact", vapsr_s.folder, "--format", "webp")
+    assert (done.code, done.err) == (0, "")
+    assert "2 upscaled, 0 failed, 0 skipped" in done.out
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.webp", "b.webp"]
+    (pictures / "a.png").write_bytes(b"no picture")
+    (pictures / "b.png").write_bytes(b"no picture")
+    done = edgesr("upscale", pictures, tmp_path / "none", "--artifact", vapsr_s.folder, "--json")
+    assert done.code == 1
+    assert len(done.json["failed"]) == done.err.count("Error:") == 2
+
+
 def test_seams_of_a_local_network_are_none(edgesr: Command, vapsr_s: Artifact, tmp_path: Path) -> None:
     photograph = tmp_path / "long.png"
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (8, 240, 3), dtype=np.uint8)).save(photograph)

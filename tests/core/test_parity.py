@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edgesr.errors import ParityError
-from edgesr.parity import IDENTICAL_DB, Budget, difference, edge
+from edgesr.parity import IDENTICAL_DB, Budget, Edge, difference, edge
 
 REFERENCE = np.full((1, 3, 4, 4), 0.5)
 BUDGET = Budget(relative_l2=1e-4, psnr_db=50)
@@ -53,3 +53,14 @@ def test_a_reference_of_zeros_differs_from_anything_else() -> None:
 def test_another_shape_is_an_error() -> None:
     with pytest.raises(ParityError, match="shape"):
         difference("noise", REFERENCE, REFERENCE[:, :, :2])
+
+
+def test_extremes_are_over_all_inputs_metric_by_metric() -> None:
+    large, relative = (
+        difference("large", 100 * REFERENCE, 100 * REFERENCE + 1),
+        difference("relative", REFERENCE, REFERENCE + 0.5),
+    )
+    found = Edge(name="artifact", differences=(large, relative)).extremes
+    assert found["max_abs"] == pytest.approx(1)
+    assert found["relative_l2"] == pytest.approx(1)
+    assert found["psnr_db"] == pytest.approx(0)
