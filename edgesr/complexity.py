@@ -28,9 +28,8 @@ def multiply_adds(spec: ModelSpec, *, height: int = 720, width: int = 1280) -> i
     """
     import torch
 
-    with torch.device("meta"):
-        module = spec.build()
-        x = torch.empty(1, 3, height // spec.scale, width // spec.scale)
+    module = spec.skeleton()
+    x = torch.empty(1, 3, height // spec.scale, width // spec.scale, device="meta")
     counter, total = _counter()
     with torch.no_grad(), counter:
         module(x)

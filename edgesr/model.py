@@ -2,20 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from torch import nn
 
 Shapes = Mapping[str, tuple[int, ...]]
 """A state dict's tensor names and shapes: all that detection may look at."""
-
-
-class ModelConfig(Protocol):
-    """A family's frozen dataclass of sizes; every family has at least the scale."""
-
-    @property
-    def scale(self) -> int: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,3 +94,10 @@ class ModelSpec:
     def build(self) -> "nn.Module":
         """The reference module: float32, in eval mode, with freshly initialised weights."""
         return self.family.build(self.config).eval()
+
+    def skeleton(self) -> "nn.Module":
+        """The reference module without memory behind its tensors, for questions of names, shapes and cost."""
+        import torch
+
+        with torch.device("meta"):
+            return self.build()

@@ -5,7 +5,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from torch import Tensor, nn
 
 from edgesr.checkpoint import Checkpoint, check_fit, load_into, nonfinite, read_checkpoint
@@ -172,7 +171,7 @@ def _agreed_spec(checkpoint: Checkpoint, model: str | None, scale: int | None) -
         if model is None:
             raise
         asked = model_spec(model, scale=_DEFAULT_SCALE if scale is None else scale)
-        if checkpoint.tensors.keys().isdisjoint(_skeleton(asked).state_dict()):
+        if checkpoint.tensors.keys().isdisjoint(asked.skeleton().state_dict()):
             raise
         return asked
     label = spec.variant or f"{spec.family_name}-custom"
@@ -219,13 +218,8 @@ def _fitting_skeleton(spec: ModelSpec, checkpoint: Checkpoint) -> nn.Module:
     A forged file can have sizes that multiply to a network of terabytes, so nothing is allocated before this.
     """
     try:
-        skeleton = _skeleton(spec)
+        skeleton = spec.skeleton()
     except (ValueError, RuntimeError, AssertionError, ArithmeticError) as error:
         raise CheckpointError(f"{checkpoint.path.name}: no network has its sizes ({_sizes(spec)}): {error}") from error
     check_fit(skeleton, checkpoint)
     return skeleton
-
-
-def _skeleton(spec: ModelSpec) -> nn.Module:
-    with torch.device("meta"):
-        return spec.build()

@@ -8,6 +8,7 @@ import typer
 from edgesr import __version__
 from edgesr.cli import catalogue, exporting, pictures, weights
 from edgesr.cli.errors import exit_code_of
+from edgesr.cli.render import Output
 
 app = typer.Typer(
     name="edgesr",
@@ -20,7 +21,7 @@ app = typer.Typer(
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"edgesr {__version__}")
+        Output().result(__version__, [f"edgesr {__version__}"])
         raise typer.Exit
 
 

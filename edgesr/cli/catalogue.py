@@ -103,18 +103,14 @@ def doctor(as_json: Json = False) -> None:
 
 def _model_row(spec: ModelSpec) -> dict[str, Any]:
     """What `models --json` says of one variant at one scale."""
-    import torch
-
     from edgesr.complexity import multiply_adds, parameters
 
-    with torch.device("meta"):
-        skeleton = spec.build()
     here = (spec.variant, spec.scale)
     return {
         "family": spec.family_name,
         "model": spec.variant,
         "scale": spec.scale,
-        "parameters": parameters(skeleton),
+        "parameters": parameters(spec.skeleton()),
         "multiply_adds": multiply_adds(spec),
         "reach": asdict(spec.reach),
         "smallest_input": spec.minimum_size,
