@@ -4,7 +4,7 @@ import contextlib
 import logging
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import onnx
 import onnxscript.optimizer
@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from edgesr.errors import ExportError
+from edgesr.export.onnx_functions import inline
 from edgesr.tensors import Size, SizeRule
 
 INPUT, OUTPUT = "input", "output"
@@ -24,9 +25,12 @@ _FOLDED_BYTES = 32768
 """Constants are not folded into larger ones than this: a table that follows from few numbers stays out of the file."""
 
 
-def onnx_from_module(module: nn.Module, sizes: SizeRule, *, opset: int) -> onnx.ModelProto:
+def onnx_from_module(
+    module: nn.Module, sizes: SizeRule, *, opset: int, functions: Mapping[str, Sequence[str]] | None = None
+) -> onnx.ModelProto:
     """Export `module`, x (N,3,H,W) -> (N,3,sH,sW), for the sizes that `sizes` allows; a fixed size also fixes N to 1.
 
+    functions: rewrite name -> texts of the ONNX functions that its modules call.
     The graph depends on the module and the versions of the tools alone: it holds no path, time or machine.
     Raises ExportError when PyTorch's exporter cannot convert the network for these sizes.
     """
@@ -54,6 +58,7 @@ def onnx_from_module(module: nn.Module, sizes: SizeRule, *, opset: int) -> onnx.
         ) from error
     if program is None:
         raise ExportError("PyTorch's exporter returned no program")
+    inline(program.model, functions or {}, opset=opset, stamp=REWRITE_KEY)
     return _simplified(program)
 
 
@@ -87,7 +92,7 @@ def _simplified(program: torch.onnx.ONNXProgram) -> onnx.ModelProto:
     with _quiet_tools():
         onnxscript.optimizer.optimize_ir(program.model, input_size_limit=_FOLDED_BYTES, output_size_limit=_FOLDED_BYTES)
     model = program.model_proto
-    stamps = {output: name for node in model.graph.node if (name := _rewrite_of(node)) for output in node.output}
+    stamps = {output: name for node in _all_nodes(model.graph) if (name := _rewrite_of(node)) for output in node.output}
     # onnxsim would fold tables of any size, so folding is left to the step before.
     simplified: onnx.ModelProto
     simplified, sound = onnxsim.simplify(model, skip_constant_folding=True)
@@ -98,9 +103,20 @@ def _simplified(program: torch.onnx.ONNXProgram) -> onnx.ModelProto:
     return simplified
 
 
+def _all_nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    """The graph's nodes and those of the subgraphs in them."""
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.GRAPH:
+                yield from _all_nodes(attribute.g)
+
+
 def _rewrite_of(node: onnx.NodeProto) -> str | None:
     """The rewrite whose module the node was traced in, which the exporter's `namespace` tells."""
     for entry in node.metadata_props:
+        if entry.key == REWRITE_KEY:
+            return entry.value
         if entry.key == "namespace" and (match := _REPLACEMENT.search(entry.value)):
             return match[1].replace("_", "-")
     return None
@@ -108,10 +124,11 @@ def _rewrite_of(node: onnx.NodeProto) -> str | None:
 
 def _keep_only_stamps(model: onnx.ModelProto, stamps: Mapping[str, str]) -> None:
     graph = model.graph
-    for item in (model, graph, *graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
+    nodes = list(_all_nodes(graph))
+    for item in (model, graph, *nodes, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
         del item.metadata_props[:]
         item.doc_string = ""
-    for node in graph.node:
+    for node in nodes:
         name = next((stamps[output] for output in node.output if output in stamps), None)
         if name:
             node.metadata_props.add(key=REWRITE_KEY, value=name)

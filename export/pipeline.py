@@ -62,7 +62,8 @@ def export(request: ExportRequest, *, progress: Progress = silent) -> Artifact:
         rewritten_edge = _rewritten_edge(unit, steps, inputs)
 
         progress("converting to ONNX")
-        graph = onnx_from_module(rewritten, sizes, opset=target.opset)
+        functions = {step.name: step.rewrite.functions for step in steps}
+        graph = onnx_from_module(rewritten, sizes, opset=target.opset, functions=functions)
         progress(f"writing for {target.title}")
         model_file = target.lower(graph, stage, _stem(request, reference))
         write_recorded(stage / RECORDED, inputs, outputs)

@@ -19,6 +19,14 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 TRAITS = {
+    "any_batch": "the number of pictures is known at run time only, and no picture sees another",
+    "any_size": "height and width are known at run time only",
+    "bounded_memory": "the scores of an attention are never all alive at once",
+    "channels_last": "maps that are normalised stay channels-last, so that no transposition stands around a normalisation",
+    "few_multiplications": "large static kernels are convolved with fewer multiplications than they have taps",
+    "fused_attention": "attention is one operator, of ONNX Runtime's own domain com.microsoft",
+    "no_bicubic": "no bicubic interpolation, which most runtimes lack",
+    "no_fft": "no Fourier transform and no complex numbers",
     "static_parts_apart": "what follows from the weights alone is a constant of the file, not mixed with what a run computes",
 }
 """What a rewrite can give and a target can need."""
@@ -47,6 +55,7 @@ class Rewrite:
     replace: a module -> its replacement, a Refusal for a near miss, or None for a module that it does not concern; it must not
         alter the module, but may share its parameters.
     witnesses: modules that match, float64, with inputs. near_misses: modules that must be refused.
+    functions: texts of the ONNX functions that its replacements call while they are exported (see `onnx_functions`).
     """
 
     equation: str
@@ -55,6 +64,7 @@ class Rewrite:
     witnesses: Callable[[], Sequence[Witness]]
     near_misses: "Callable[[], Sequence[nn.Module]]"
     after: tuple[str, ...] = ()
+    functions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

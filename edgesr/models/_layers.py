@@ -35,17 +35,22 @@ def check_input(x: Tensor, *, minimum: int) -> None:
         )
 
 
-def per_sample_depthwise(x: Tensor, kernels: Tensor) -> Tensor:
-    """Depthwise convolution of every sample with its own kernels, x (B,C,H,W) ⊛ kernels (B,C,k,k), k odd -> (B,C,H,W).
+class PerSampleDepthwise(nn.Module):
+    """Depthwise convolution of every sample with its own kernels, x (B,C,H,W) ⊛ kernels (B,C,k,k) -> (B,C,H,W), k odd.
 
     Samples and channels together are the channels of one grouped convolution, so that no sample sees another's kernels.
     """
-    batch, channels, height, width = x.shape
-    side = kernels.shape[-1]
-    y = F.conv2d(
-        x.reshape(1, batch * channels, height, width),
-        kernels.reshape(batch * channels, 1, side, side),
-        padding=side // 2,
-        groups=batch * channels,
-    )
-    return y.reshape(batch, channels, height, width)
+
+    def __init__(self, side: int) -> None:
+        super().__init__()
+        self.side = side
+
+    def forward(self, x: Tensor, kernels: Tensor) -> Tensor:
+        batch, channels, height, width = x.shape
+        y = F.conv2d(
+            x.reshape(1, batch * channels, height, width),
+            kernels.reshape(batch * channels, 1, self.side, self.side),
+            padding=self.side // 2,
+            groups=batch * channels,
+        )
+        return y.reshape(batch, channels, height, width)

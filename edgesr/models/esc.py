@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from edgesr.model import Family, OfficialWeights, Reach, Shapes
 from edgesr.models import _esc_blocks as blocks
 from edgesr.models._evidence import Evidence
-from edgesr.models._layers import check_input, per_sample_depthwise
+from edgesr.models._layers import PerSampleDepthwise, check_input
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,11 +48,12 @@ class LongRangeConv(nn.Module):
             nn.GELU(),
             nn.Conv2d(pdim // 2, 9 * pdim, 1),
         )
+        self.convolve = PerSampleDepthwise(3)
 
     def forward(self, x: Tensor, large_kernel: Tensor) -> Tensor:
         static = F.conv2d(x, large_kernel, padding=large_kernel.shape[-1] // 2)
         dynamic = self.dwc_proj(x).reshape(x.shape[0], x.shape[1], 3, 3)
-        return static + per_sample_depthwise(x, dynamic)
+        return static + self.convolve(x, dynamic)
 
 
 class ESC(nn.Module):

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from edgesr.model import Family, OfficialWeights, Reach, Shapes
 from edgesr.models import _esc_blocks as blocks
 from edgesr.models._evidence import Evidence
-from edgesr.models._layers import ChannelLayerNorm, check_input, per_sample_depthwise
+from edgesr.models._layers import ChannelLayerNorm, PerSampleDepthwise, check_input
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,20 +38,21 @@ class SeparableLongRangeConv(nn.Module):
     sample makes of its own mean, added to the centre of LK.
     """
 
-    def __init__(self, pdim: int) -> None:
+    def __init__(self, pdim: int, kernel: int) -> None:
         super().__init__()
+        self.margin = (kernel - 3) // 2
         self.proj = nn.Sequential(
             nn.AdaptiveAvgPool2d(1),
             nn.Conv2d(pdim, pdim // 4, 1),
             nn.GELU(),
             nn.Conv2d(pdim // 4, 9 * pdim, 1),
         )
+        self.convolve = PerSampleDepthwise(kernel)
 
     def forward(self, x: Tensor, channel_kernel: Tensor, spatial_kernel: Tensor) -> Tensor:
         dynamic = self.proj(x).reshape(x.shape[0], x.shape[1], 3, 3)
-        margin = (spatial_kernel.shape[-1] - 3) // 2
-        kernels = spatial_kernel.squeeze(1) + F.pad(dynamic, (margin, margin, margin, margin))
-        return per_sample_depthwise(F.conv2d(x, channel_kernel), kernels)
+        kernels = spatial_kernel.squeeze(1) + F.pad(dynamic, (self.margin,) * 4)
+        return self.convolve(F.conv2d(x, channel_kernel), kernels)
 
 
 class ESCFP(nn.Module):
@@ -74,7 +75,7 @@ class ESCFP(nn.Module):
                 heads=config.heads,
                 first_ffn=config.first_ffn,
                 ffn=config.ffn,
-                plk=lambda: SeparableLongRangeConv(pdim),
+                plk=lambda: SeparableLongRangeConv(pdim, config.kernel),
                 normalise=True,
             )
             for _ in range(config.blocks)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from edgesr.model import Family, Reach, Shapes
 from edgesr.models._evidence import Evidence
-from edgesr.models._layers import ChannelLayerNorm, check_input, per_sample_depthwise
+from edgesr.models._layers import ChannelLayerNorm, PerSampleDepthwise, check_input
 
 # What the authors' training data is on average, of 255; their checkpoints hold it in two layers that the network never calls.
 _RGB_MEAN = (0.4488, 0.4371, 0.4040)
@@ -101,12 +101,13 @@ class DynamicDepthwise(nn.Module):
         super().__init__()
         self.attention = KernelAttention(dim, kernels)
         self.aggregation = KernelBank(dim, kernels, side)
+        self.convolve = PerSampleDepthwise(side)
 
     def forward(self, x: Tensor) -> Tensor:
         kernels: Tensor
         bias: Tensor
         kernels, bias = self.aggregation(self.attention(x))
-        return per_sample_depthwise(x, kernels) + bias[:, :, None, None]
+        return self.convolve(x, kernels) + bias[:, :, None, None]
 
 
 class ActivatedDynamicDepthwise(nn.Module):

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgesr.export.rewrite import Refusal, Rewrite, Witness
-from edgesr.models._layers import per_sample_depthwise
+from edgesr.models._layers import PerSampleDepthwise
 from edgesr.models.esc import LongRangeConv
 from edgesr.models.esc_fp import SeparableLongRangeConv
 from edgesr.seeding import seed_weights
@@ -27,12 +27,13 @@ class SplitLongRangeConv(nn.Module):
     def __init__(self, summed: SeparableLongRangeConv) -> None:
         super().__init__()
         self.proj = summed.proj
+        self.convolve = PerSampleDepthwise(3)
 
     def forward(self, x: Tensor, channel_kernel: Tensor, spatial_kernel: Tensor) -> Tensor:
         dynamic = self.proj(x).reshape(x.shape[0], x.shape[1], 3, 3)
         z = F.conv2d(x, channel_kernel)
         static = F.conv2d(z, spatial_kernel, padding=spatial_kernel.shape[-1] // 2, groups=z.shape[1])
-        return static + per_sample_depthwise(z, dynamic)
+        return static + self.convolve(z, dynamic)
 
 
 def _replace(module: nn.Module) -> nn.Module | Refusal | None:
@@ -45,7 +46,7 @@ def _witnesses() -> Sequence[Witness]:
     generator = torch.Generator().manual_seed(0)
     witnesses = []
     for pdim, side in ((8, 3), (16, 13)):
-        module = SeparableLongRangeConv(pdim).double()
+        module = SeparableLongRangeConv(pdim, side).double()
         seed_weights(module)
         shapes = ((2, pdim, 9, 17), (pdim, pdim, 1, 1), (pdim, 1, side, side))
         inputs = tuple(torch.randn(shape, generator=generator, dtype=torch.float64) for shape in shapes)
@@ -54,7 +55,7 @@ def _witnesses() -> Sequence[Witness]:
 
 
 def _near_misses() -> Sequence[nn.Module]:
-    return [LongRangeConv(8), SplitLongRangeConv(SeparableLongRangeConv(8))]
+    return [LongRangeConv(8), SplitLongRangeConv(SeparableLongRangeConv(8, 13))]
 
 
 REWRITE = Rewrite(

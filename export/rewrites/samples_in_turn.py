@@ -1,0 +1,81 @@
+"""Depthwise convolution with kernels of each sample's own, sample by sample where the batch size is not known.
+
+    (x ⊛ K)[b] = x[b] ⊛ K[b]  for every sample b
+
+for x (B,C,H,W) and K (B,C,k,k), k odd, zero padding k//2: the identity that defines the operation. One grouped convolution over all
+samples and channels needs B·C groups, a number that ONNX has as an attribute, so that the file would hold for one batch size. A
+Scan over the samples has C groups. Where B is known to be 1, the convolution stands alone.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from edgesr.export.onnx_functions import call, exporting
+from edgesr.export.rewrite import Refusal, Rewrite, Witness
+from edgesr.models._layers import PerSampleDepthwise
+
+_SAMPLES = """
+DepthwiseOfSamples <channels: int, pads: ints> (x, kernels) => (y) {
+  first = Constant <value_ints = [0]> ()
+  second = Constant <value_ints = [1]> ()
+  y = Scan <num_scan_inputs = 2, body = sample (float[C,H,W] map, float[C,K,L] kernel) => (float[C,H,W] convolved) {
+    batch = Unsqueeze (map, first)
+    weight = Unsqueeze (kernel, second)
+    convolution = Conv <group: int = @channels, pads: ints = @pads> (batch, weight)
+    convolved = Squeeze (convolution, first)
+  }> (x, kernels)
+}
+"""
+
+
+class DepthwiseInTurn(nn.Module):
+    """x (B,C,H,W), kernels (B,C,k,k) -> (B,C,H,W): each sample convolved with its own kernels, k = `side`."""
+
+    def __init__(self, side: int) -> None:
+        super().__init__()
+        self.side = side
+
+    def forward(self, x: Tensor, kernels: Tensor) -> Tensor:
+        channels, margin = x.shape[1], self.side // 2
+        if exporting() and not isinstance(x.shape[0], int):
+            return call("DepthwiseOfSamples", (x, kernels), {"channels": channels, "pads": [margin] * 4}, like=x, shape=x.shape)
+        samples = zip(x.split(1), kernels.unsqueeze(2), strict=True)
+        return torch.cat([F.conv2d(sample, kernel, padding=margin, groups=channels) for sample, kernel in samples])
+
+
+def _replace(module: nn.Module) -> nn.Module | Refusal | None:
+    if isinstance(module, DepthwiseInTurn):
+        return Refusal(reason="its samples are convolved one by one already")
+    return DepthwiseInTurn(module.side) if isinstance(module, PerSampleDepthwise) else None
+
+
+def _witnesses() -> Sequence[Witness]:
+    generator = torch.Generator().manual_seed(0)
+    return [
+        Witness(
+            module=PerSampleDepthwise(side),
+            inputs=tuple(
+                torch.randn(shape, generator=generator, dtype=torch.float64)
+                for shape in ((batch, 4, 9, 11), (batch, 4, side, side))
+            ),
+        )
+        for batch, side in ((1, 3), (3, 3), (2, 7))
+    ]
+
+
+def _near_misses() -> Sequence[nn.Module]:
+    return [DepthwiseInTurn(3)]
+
+
+REWRITE = Rewrite(
+    equation="(x ⊛ K)[b] = x[b] ⊛ K[b] for every sample b",
+    serves=frozenset({"any_batch"}),
+    replace=_replace,
+    witnesses=_witnesses,
+    near_misses=_near_misses,
+    after=("split-kernel-sum",),
+    functions=(_SAMPLES,),
+)
