@@ -34,14 +34,26 @@ class ESCConfig:
     use_ln: bool = False
 
 
+class SymmetricConv(nn.Module):
+    """x (B,C,H,W) ⊛ kernel (O,C,k,k) -> (B,O,H,W), k = `side` odd, for kernels that flips leave as they are."""
+
+    def __init__(self, side: int) -> None:
+        super().__init__()
+        self.side = side
+
+    def forward(self, x: Tensor, kernel: Tensor) -> Tensor:
+        return F.conv2d(x, kernel, padding=self.side // 2)
+
+
 class LongRangeConv(nn.Module):
     """ConvAttn's attention: x (B,pdim,H,W) -> LK ⊛ x + DK(x) ⊛ x.
 
     LK is the dense large kernel that the network shares, DK a depthwise 3×3 kernel that each sample makes of its own mean.
     """
 
-    def __init__(self, pdim: int) -> None:
+    def __init__(self, pdim: int, kernel: int) -> None:
         super().__init__()
+        self.static = SymmetricConv(kernel)
         self.dwc_proj = nn.Sequential(
             nn.AdaptiveAvgPool2d(1),
             nn.Conv2d(pdim, pdim // 2, 1),
@@ -51,9 +63,8 @@ class LongRangeConv(nn.Module):
         self.convolve = PerSampleDepthwise(3)
 
     def forward(self, x: Tensor, large_kernel: Tensor) -> Tensor:
-        static = F.conv2d(x, large_kernel, padding=large_kernel.shape[-1] // 2)
         dynamic = self.dwc_proj(x).reshape(x.shape[0], x.shape[1], 3, 3)
-        return static + self.convolve(x, dynamic)
+        return self.static(x, large_kernel) + self.convolve(x, dynamic)
 
 
 class ESC(nn.Module):
@@ -75,7 +86,7 @@ class ESC(nn.Module):
                 heads=config.heads,
                 first_ffn=2 * dim,
                 ffn=config.ffn,
-                plk=lambda: LongRangeConv(pdim),
+                plk=lambda: LongRangeConv(pdim, config.kernel),
                 normalise=config.use_ln,
             )
             for _ in range(config.blocks)

@@ -55,7 +55,7 @@ def _witnesses() -> Sequence[Witness]:
 
 
 def _near_misses() -> Sequence[nn.Module]:
-    return [LongRangeConv(8), SplitLongRangeConv(SeparableLongRangeConv(8, 13))]
+    return [LongRangeConv(8, 13), SplitLongRangeConv(SeparableLongRangeConv(8, 13))]
 
 
 REWRITE = Rewrite(
