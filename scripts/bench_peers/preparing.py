@@ -1,0 +1,209 @@
+"""Steps that need PyTorch or take long, each in a process of its own: reference outputs, exports, conversions.
+
+Usage: python -m bench_peers.preparing STEP ARGUMENTS, the latter in JSON; the last line of the output is the answer, in JSON.
+"""
+
+import contextlib
+import importlib
+import json
+import logging
+import os
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgesr.tensors import parse_size
+
+if TYPE_CHECKING:
+    import onnx
+    from torch import nn
+
+SIDE = 1024
+"""The matrix product that stands for what the machine can do multiplies matrices of this side."""
+
+
+def _module(model: str, scale: int) -> "nn.Module":
+    from edgesr.reference import load_reference
+
+    return load_reference(model=model, scale=scale).unit_module()
+
+
+def reference(*, model: str, scale: int, size: str, folder: str) -> dict[str, Any]:
+    """The shipped picture at `size` and the reference's output for it, as .npy; the multiply-adds of that."""
+    import torch
+
+    from edgesr.complexity import multiply_adds
+    from edgesr.export.parity_inputs import picture
+    from edgesr.models import model_spec
+
+    shape = parse_size(size)
+    image = picture(shape)
+    with torch.inference_mode():
+        output = _module(model, scale)(torch.from_numpy(image)).numpy()
+    np.save(Path(folder) / "image.npy", image)
+    np.save(Path(folder) / "expected.npy", output)
+    count = multiply_adds(model_spec(model, scale=scale), height=scale * shape.height, width=scale * shape.width)
+    return {"multiply_adds": count}
+
+
+def artifact(*, model: str, scale: int, size: str | None, target: str, folder: str) -> dict[str, Any]:
+    """Export through edgesr; seconds, bytes, nodes, and how often each rewrite matched."""
+    from edgesr.export.pipeline import export
+    from edgesr.export.request import ExportRequest
+
+    request = ExportRequest(
+        model=model, scale=scale, target_name=target, size=parse_size(size) if size else None, folder=Path(folder)
+    )
+    start = time.perf_counter()
+    made = export(request)
+    seconds = round(time.perf_counter() - start, 1)
+    rewrites = {rewrite.name: rewrite.matches for rewrite in made.manifest.rewrites if rewrite.matches}
+    return {"seconds": seconds, "rewrites": rewrites, "weights": made.manifest.weights, **described(made.path)}
+
+
+def naive(*, model: str, scale: int, size: str, path: str, torchscript: bool) -> dict[str, Any]:
+    """The untouched reference through PyTorch's exporter with its defaults, at a static size."""
+    import torch
+
+    shape = parse_size(size)
+    x = torch.zeros(1, 3, shape.height, shape.width)
+    start = time.perf_counter()
+    with _quiet():
+        if torchscript:
+            torch.onnx.export(_module(model, scale), (x,), path, dynamo=False, opset_version=17)
+        else:
+            program = torch.onnx.export(_module(model, scale), (x,), dynamo=True, optimize=True, verbose=False)
+            assert program is not None
+            program.save(path)
+    return {"seconds": round(time.perf_counter() - start, 1), **described(Path(path))}
+
+
+def simplified(*, source: str, path: str) -> dict[str, Any]:
+    """The same through onnxsim."""
+    import onnx
+    import onnxsim
+
+    start = time.perf_counter()
+    model, sound = onnxsim.simplify(source)
+    if not sound:
+        raise ValueError("onnxsim says that its result differs")
+    onnx.save(model, path)
+    return {"seconds": round(time.perf_counter() - start, 1), **described(Path(path))}
+
+
+def ncnn(*, model: str, scale: int, size: str, folder: str) -> dict[str, Any]:
+    """The untouched reference through pnnx, with its defaults but for float16 weights."""
+    import torch
+
+    shape = parse_size(size)
+    where = Path(folder)
+    start = time.perf_counter()
+    with _quiet():
+        x = torch.zeros(1, 3, shape.height, shape.width)
+        traced = torch.jit.trace(_module(model, scale), x)  # type: ignore[no-untyped-call]  # torch does not annotate it
+        traced.save(str(where / "net.pt"))
+    binary = Path(importlib.import_module("pnnx").__file__ or "").parent / ("pnnx.exe" if os.name == "nt" else "pnnx")
+    command = [str(binary), "net.pt", f"inputshape=[1,3,{shape.height},{shape.width}]", "fp16=0"]
+    done = subprocess.run(command, cwd=where, capture_output=True, text=True)
+    files = [where / "net.ncnn.param", where / "net.ncnn.bin"]
+    if done.returncode or not all(file.exists() for file in files):
+        raise ValueError(f"pnnx ended with code {done.returncode}")
+    left = _operators_left(files[0])
+    if left:
+        raise ValueError(f"pnnx has no ncnn layer for {', '.join(left)}")
+    nodes = len(files[0].read_text().splitlines()) - 2
+    return {
+        "seconds": round(time.perf_counter() - start, 1),
+        "bytes": sum(file.stat().st_size for file in files),
+        "nodes": nodes,
+    }
+
+
+def _operators_left(param: Path) -> list[str]:
+    """What pnnx writes though it could not convert it: it stands under PyTorch's or pnnx's name, with a dot or colon in it."""
+    kinds = {line.split()[0] for line in param.read_text().splitlines()[2:] if line.strip()}
+    return sorted(kind for kind in kinds if "." in kind or ":" in kind)
+
+
+def matmul(*, path: str) -> dict[str, Any]:
+    """A product with a constant matrix as an ONNX file."""
+    import onnx
+
+    weight = np.random.default_rng(0).random((SIDE, SIDE), dtype=np.float32)
+    kind = onnx.TensorProto.FLOAT
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("MatMul", ["x", "w"], ["y"])],
+        "product",
+        [onnx.helper.make_tensor_value_info("x", kind, [SIDE, SIDE])],
+        [onnx.helper.make_tensor_value_info("y", kind, [SIDE, SIDE])],
+        [onnx.numpy_helper.from_array(weight, "w")],
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=10)
+    onnx.save(model, path)
+    x = np.random.default_rng(1).random((SIDE, SIDE), dtype=np.float32)
+    np.save(Path(path).with_suffix(".image.npy"), x)
+    np.save(Path(path).with_suffix(".expected.npy"), x @ weight)
+    return {"flop": 2 * SIDE**3}
+
+
+def described(path: Path) -> dict[str, Any]:
+    """An ONNX file's bytes (with those of its external data), nodes with those of subgraphs, and operators."""
+    import onnx
+
+    graph = onnx.load(path, load_external_data=False).graph
+    operators: dict[str, int] = {}
+    for node in all_nodes(graph):
+        operators[node.op_type] = operators.get(node.op_type, 0) + 1
+    files = [path, *path.parent.glob(f"{path.name}.data")]
+    ordered = dict(sorted(operators.items(), key=lambda item: (-item[1], item[0])))
+    return {"bytes": sum(file.stat().st_size for file in files), "nodes": sum(operators.values()), "operators": ordered}
+
+
+def all_nodes(graph: "onnx.GraphProto") -> "Iterator[onnx.NodeProto]":
+    """The graph's nodes and those of the subgraphs in them."""
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            for subgraph in (attribute.g, *attribute.graphs):
+                yield from all_nodes(subgraph)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporters' notes would hide an error's line, which is the answer when a step fails."""
+    logging.disable(logging.WARNING)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+    logging.disable(logging.NOTSET)
+
+
+STEPS: dict[str, Callable[..., dict[str, Any]]] = {
+    step.__name__: step for step in (reference, artifact, naive, simplified, ncnn, matmul)
+}
+
+
+def main(step: str, arguments: str) -> None:
+    """Run the step; an error's first line is the last line of standard error."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    try:
+        answer = STEPS[step](**json.loads(arguments))
+    except Exception as error:  # noqa: BLE001  # whatever a converter raises is the answer
+        while error.__cause__ is not None and isinstance(error.__cause__, Exception):
+            error = error.__cause__
+        lines = [line for line in str(error).splitlines() if line.strip()]
+        print(f"{type(error).__name__}: {lines[0] if lines else ''}", file=sys.stderr)
+        sys.exit(1)
+    answers.write(json.dumps(answer) + "\n")
+    answers.close()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
