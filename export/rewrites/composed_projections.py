@@ -1,13 +1,14 @@
 """Two 1×1 convolutions of ESC with nothing between them on most channels, composed.
 
-A convolutional layer of ESC's block ends in f = G h + g (`ffn.aggr`) and y + A·[LK(f₁); f₂] + a (`conv.aggr`), where f₁ is the part
-of f that the large kernel takes. With A = [A₁ A₂] by columns and G = [G₁; G₂], g = [g₁; g₂] by rows
+A convolutional layer of ESC's block ends in f = G h + g (`ffn.aggr`) and y + A·[LK(f₁); f₂] + a (`conv.aggr`), where f₁ is the
+part of f that the large kernel takes. With A = [A₁ A₂] by columns and G = [G₁; G₂], g = [g₁; g₂] by rows
 
     y + A·[LK(f₁); f₂] + a = (y + (A₂·G₂) h + (A₂·g₂ + a)) + A₁ LK(f₁),   f₁ = G₁ h + g₁
 
-for every y (B,C,H,W) and h, because f₂ goes from one linear map into the next. For a pixel of ESC that leaves 16·80 + 64·80 + 64·16
-multiplications of 80·64 + 64·64, the map f is neither cut nor joined, and the sums stand behind convolutions, where runtimes add
-them in passing. It takes fewer multiplications where f₁ is so small a part that (channels of f₁)·(channels of h + C) < C².
+for every y (B,C,H,W) and h, because f₂ goes from one linear map into the next. For a pixel of ESC that leaves
+16·80 + 64·80 + 64·16 multiplications of 80·64 + 64·64, the map f is neither cut nor joined, and the sums stand behind
+convolutions, where runtimes add them in passing. It takes fewer multiplications where f₁ is so small a part that
+(channels of f₁)·(channels of h + C) < C².
 """
 
 from collections.abc import Sequence
