@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,13 +52,20 @@ def reference(*, model: str, scale: int, size: str, folder: str) -> dict[str, An
     return {"multiply_adds": count}
 
 
-def artifact(*, model: str, scale: int, size: str | None, target: str, folder: str) -> dict[str, Any]:
+def artifact(
+    *, model: str, scale: int | None, size: str | None, target: str, folder: str, without: Sequence[str] = ()
+) -> dict[str, Any]:
     """Export through edgesr; seconds, bytes, nodes, and how often each rewrite matched."""
     from edgesr.export.pipeline import export
     from edgesr.export.request import ExportRequest
 
     request = ExportRequest(
-        model=model, scale=scale, target_name=target, size=parse_size(size) if size else None, folder=Path(folder)
+        model=model,
+        scale=scale,
+        target_name=target,
+        size=parse_size(size) if size else None,
+        without=tuple(without),
+        folder=Path(folder),
     )
     start = time.perf_counter()
     made = export(request)
