@@ -1,0 +1,156 @@
+"""RGT's attention of every pixel to a reduced map, with the number of reductions fixed by the sizes that a file is made for.
+
+    T(H,W) = 2  for all H, W <= 1023,    and    softmax(s·q·kᵀ)·v = attend(q, k, v)
+
+for all q, k, v, with s = (head channels)^-1/2: what the identity says is that T is a constant where the size is not known, and
+that the attention is one operator.
+
+As written, T follows from the size at run time, which an ONNX file cannot unroll. The operator divides the queries among the
+threads and keeps the scores of a few of them at a time, where separate operators hold those of all pixels.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from edgesr.export.onnx_functions import call, exporting
+from edgesr.export.rewrite import Refusal, Rewrite, Witness
+from edgesr.models._rgt_attention import RecursiveGeneralizationAttention, conv, recursions
+from edgesr.seeding import seed_weights
+
+_RECURSIONS = 2
+"""T for every size that a file without a fixed size is made for."""
+
+_REDUCE = """
+ReduceMap <groups: int> (x, weight, bias) => (y) {
+  y = Conv <group: int = @groups, strides = [4, 4]> (x, weight, bias)
+}
+"""
+
+_ATTENTION = """
+AttentionToReducedMap <heads: int, groups: int, epsilon: float>
+    (x, small, key_weight, dw_weight, dw_bias, conv_weight, conv_bias, norm_weight, norm_bias, query_weight, query_bias,
+     value_weight, value_bias, cpe_weight, cpe_bias, proj_weight, proj_bias) => (y) {
+  rest = Constant <value_ints = [-1]> ()
+  shape = Shape (x)
+  batch = Shape <start = 0, end = 1> (x)
+  channels = Shape <start = 3, end = 4> (x)
+  flat = Concat <axis = 0> (rest, channels)
+  per_sample = Concat <axis = 0> (batch, rest, channels)
+
+  near = Conv <group: int = @groups, pads = [1, 1, 1, 1]> (small, dw_weight, dw_bias)
+  reduced_first = Conv (near, conv_weight, conv_bias)
+  reduced = Transpose <perm = [0, 2, 3, 1]> (reduced_first)
+  normalised = LayerNormalization <epsilon: float = @epsilon> (reduced, norm_weight, norm_bias)
+  active = Gelu (normalised)
+  reduced_channels = Shape <start = 3, end = 4> (active)
+  flat_reduced = Concat <axis = 0> (rest, reduced_channels)
+  active_pixels = Reshape (active, flat_reduced)
+  key_pixels = Gemm <transB = 1> (active_pixels, key_weight)
+  value_pixels = Gemm <transB = 1> (active_pixels, value_weight, value_bias)
+  sides = Shape <start = 0, end = 3> (active)
+  value_shape = Concat <axis = 0> (sides, channels)
+  value = Reshape (value_pixels, value_shape)
+  value_first = Transpose <perm = [0, 3, 1, 2]> (value)
+  position_first = Conv <group: int = @groups, pads = [1, 1, 1, 1]> (value_first, cpe_weight, cpe_bias)
+  position = Transpose <perm = [0, 2, 3, 1]> (position_first)
+  value_map = Add (value, position)
+
+  x_pixels = Reshape (x, flat)
+  query_pixels = Gemm <transB = 1> (x_pixels, query_weight, query_bias)
+  width = Shape <start = 1, end = 2> (query_pixels)
+  query_shape = Concat <axis = 0> (batch, rest, width)
+  query = Reshape (query_pixels, query_shape)
+  key = Reshape (key_pixels, query_shape)
+  values = Reshape (value_map, per_sample)
+  attended = com.microsoft.MultiHeadAttention <num_heads: int = @heads> (query, key, values)
+  attended_pixels = Reshape (attended, flat)
+  y_pixels = Gemm <transB = 1> (attended_pixels, proj_weight, proj_bias)
+  y = Reshape (y_pixels, shape)
+}
+"""
+
+
+class AttentionToReducedMap(nn.Module):
+    """RG-SA: (B,H,W,C) -> (B,H,W,C); the same function and parameters as what it is made from."""
+
+    def __init__(self, recursive: RecursiveGeneralizationAttention) -> None:
+        super().__init__()
+        self.heads = recursive.heads
+        self.reduction1 = recursive.reduction1
+        self.dwconv = recursive.dwconv
+        self.conv = recursive.conv
+        self.norm_act = recursive.norm_act
+        self.epsilon = next(part.eps for part in recursive.norm_act if isinstance(part, nn.LayerNorm))
+        self.q = recursive.q
+        self.k = recursive.k
+        self.v = recursive.v
+        self.cpe = recursive.cpe
+        self.proj = recursive.proj
+
+    def forward(self, x: Tensor) -> Tensor:
+        if exporting():
+            return self._call(x)
+        small = x.permute(0, 3, 1, 2)
+        for _ in range(recursions(*x.shape[1:3])):
+            small = self.reduction1(small)
+        small = self.norm_act(self.conv(self.dwconv(small)).permute(0, 2, 3, 1))
+        value = self.v(small)
+        value = value + conv(self.cpe, value)
+        y = F.scaled_dot_product_attention(self._split(self.q(x)), self._split(self._keys(small)), self._split(value))
+        return self.proj(y.transpose(1, 2).reshape(x.shape))
+
+    def _call(self, x: Tensor) -> Tensor:
+        batch, height, width, dim = x.shape
+        fixed = isinstance(height, int) and isinstance(width, int)
+        small = x.permute(0, 3, 1, 2)
+        for _ in range(recursions(height, width) if fixed else _RECURSIONS):
+            height, width = height // 4, width // 4
+            inputs = (small, *self.reduction1.parameters())
+            small = call("ReduceMap", inputs, {"groups": dim}, like=x, shape=(batch, dim, height, width))
+        parts = [self.dwconv, self.conv, self.norm_act, self.q, self.v, self.cpe, self.proj]
+        parameters = [parameter for part in parts for parameter in part.parameters()]
+        inputs = (x, small, self.k.weight, *parameters)
+        attributes = {"heads": self.heads, "groups": dim, "epsilon": self.epsilon}
+        return call("AttentionToReducedMap", inputs, attributes, like=x, shape=x.shape)
+
+    def _keys(self, small: Tensor) -> Tensor:
+        return F.linear(small, self.k.weight)
+
+    def _split(self, x: Tensor) -> Tensor:
+        """(B,H,W,C) -> (B,heads,H·W,C/heads)."""
+        return x.reshape(x.shape[0], x.shape[1] * x.shape[2], self.heads, -1).transpose(1, 2)
+
+
+def _replace(module: nn.Module) -> nn.Module | Refusal | None:
+    if isinstance(module, AttentionToReducedMap):
+        return Refusal(reason="its reductions are counted already")
+    return AttentionToReducedMap(module) if isinstance(module, RecursiveGeneralizationAttention) else None
+
+
+def _witnesses() -> Sequence[Witness]:
+    generator = torch.Generator().manual_seed(0)
+    witnesses = []
+    for dim, reduced, shape in ((8, 4, (2, 35, 50)), (4, 4, (1, 64, 1024))):
+        module = RecursiveGeneralizationAttention(dim, reduced, heads=2).double()
+        module.k.register_parameter("bias", None)  # which no output depends on
+        seed_weights(module)
+        x = torch.randn(*shape, dim, generator=generator, dtype=torch.float64)
+        witnesses.append(Witness(module=module, inputs=(x,)))
+    return witnesses
+
+
+def _near_misses() -> Sequence[nn.Module]:
+    return [AttentionToReducedMap(RecursiveGeneralizationAttention(8, 4, heads=2))]
+
+
+REWRITE = Rewrite(
+    equation="T(H,W) = 2 for all H, W <= 1023, and softmax(s·q·kᵀ)·v in one operator",
+    serves=frozenset({"any_size", "bounded_memory", "fused_attention"}),
+    replace=_replace,
+    witnesses=_witnesses,
+    near_misses=_near_misses,
+    functions=(_REDUCE, _ATTENTION),
+)
