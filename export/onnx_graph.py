@@ -21,8 +21,10 @@ REWRITE_KEY = "edgesr.rewrite"
 """Under this key a node's metadata names the rewrite whose replacement module made it."""
 
 _REPLACEMENT = re.compile(r"edgesr\.export\.rewrites\.(\w+)\.")
-_FOLDED_BYTES = 32768
-"""Constants are not folded into larger ones than this: a table that follows from few numbers stays out of the file."""
+_READ_ELEMENTS, _FOLDED_ELEMENTS = 32768, 8192
+"""Constants of up to the one are folded, but not into larger ones than the other (rearranged weights, which take the place of
+what they are made from, excepted): a table that follows from few numbers stays out of the file.
+"""
 
 
 def onnx_from_module(
@@ -90,7 +92,7 @@ def _quiet_tools() -> Iterator[None]:
 def _simplified(program: torch.onnx.ONNXProgram) -> onnx.ModelProto:
     """Simplify, check, and reduce the metadata to our stamps (onnxsim drops all of it; the exporter's holds paths)."""
     with _quiet_tools():
-        onnxscript.optimizer.optimize_ir(program.model, input_size_limit=_FOLDED_BYTES, output_size_limit=_FOLDED_BYTES)
+        onnxscript.optimizer.optimize_ir(program.model, input_size_limit=_READ_ELEMENTS, output_size_limit=_FOLDED_ELEMENTS)
     model = program.model_proto
     stamps = {output: name for node in _all_nodes(model.graph) if (name := _rewrite_of(node)) for output in node.output}
     # onnxsim would fold tables of any size, so folding is left to the step before.
