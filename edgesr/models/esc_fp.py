@@ -55,13 +55,24 @@ class SeparableLongRangeConv(nn.Module):
         return self.convolve(F.conv2d(x, channel_kernel), kernels)
 
 
+class BicubicTail(nn.Module):
+    """details (B,3s²,H,W), x (B,3,H,W) -> (B,3,sH,sW): the shuffled details on top of x enlarged bicubically."""
+
+    def __init__(self, scale: int) -> None:
+        super().__init__()
+        self.scale = scale
+
+    def forward(self, details: Tensor, x: Tensor) -> Tensor:
+        upsampled = F.interpolate(x, scale_factor=self.scale, mode="bicubic", align_corners=False)
+        return F.pixel_shuffle(details, self.scale) + upsampled
+
+
 class ESCFP(nn.Module):
     """x (B,3,H,W) RGB in [0,1] -> (B,3,sH,sW), not clamped; H and W of at least window/2+1 pixels."""
 
     def __init__(self, config: ESCFPConfig) -> None:
         super().__init__()
         dim, pdim = config.dim, config.pdim
-        self.scale = config.scale
         self.minimum = blocks.minimum_size(config.window)
         self.lk_channel = nn.Parameter(torch.randn(pdim, pdim, 1, 1) / pdim**0.5)
         self.lk_spatial = nn.Parameter(torch.randn(pdim, 1, config.kernel, config.kernel) / config.kernel)
@@ -83,6 +94,7 @@ class ESCFP(nn.Module):
         self.ln_last = ChannelLayerNorm(dim)
         self.last = nn.Conv2d(dim, dim, 3, padding=1)
         self.to_img = nn.Conv2d(dim, 3 * config.scale**2, 3, padding=1)
+        self.enlarge = BicubicTail(config.scale)
 
     def forward(self, x: Tensor) -> Tensor:
         check_input(x, minimum=self.minimum)
@@ -91,8 +103,8 @@ class ESCFP(nn.Module):
         for block in self.blocks:
             deep = block(deep, self.lk_channel, self.lk_spatial)
         deep = self.last(self.ln_last(deep)) + shallow
-        upsampled = F.interpolate(x, scale_factor=self.scale, mode="bicubic", align_corners=False)
-        return F.pixel_shuffle(self.to_img(deep), self.scale) + upsampled
+        enlarged: Tensor = self.enlarge(self.to_img(deep), x)
+        return enlarged
 
 
 def _detect(shapes: Shapes) -> ESCFPConfig | None:

@@ -17,7 +17,9 @@ TARGET = Target(
     title="ONNX Runtime",
     format="onnx",
     runtime="ort",
-    needs=frozenset({"any_batch", "any_size", "channels_last", "few_multiplications", "no_fft", "static_parts_apart"}),
+    needs=frozenset(
+        {"any_batch", "any_size", "channels_last", "few_multiplications", "no_bicubic", "no_fft", "static_parts_apart"}
+    ),
     opset=20,
     precisions=("fp32",),
     lower=_lower,
