@@ -13,8 +13,8 @@ from typing import Any, Literal
 from edgesr.errors import ArtifactError
 from edgesr.files import sha256_of
 from edgesr.model import Reach
-from edgesr.parity import Difference, Edge
-from edgesr.tensors import Size, SizeRule
+from edgesr.parity import Budget, Difference, Edge
+from edgesr.tensors import Precision, Size, SizeRule
 
 MANIFEST = "manifest.json"
 RECORDED = "parity.npz"
@@ -30,6 +30,7 @@ class TensorInfo:
     name: str
     shape: tuple[int | str, ...]
     layout: Literal["NCHW"] = "NCHW"
+    dtype: Literal["float32", "float16"] = "float32"
     range: tuple[float, float] = (0.0, 1.0)
 
 
@@ -55,6 +56,7 @@ class Manifest:
     """Everything that `manifest.json` says.
 
     artifact: the model's file name. format: what kind of file it is, as runtimes name it. model: the variant.
+    precision: fp32, or fp16 with the operator types in `islands` in float32. budget: what parity was asked for.
     weights: "untrained", or the checkpoint's kind (official, file, demo), name and sha256. sizes: the inputs it takes. reach: how
     far an output pixel sees, which tiling needs.
     """
@@ -64,7 +66,9 @@ class Manifest:
     model: str
     scale: int
     target: str
-    precision: str
+    precision: Precision
+    islands: tuple[str, ...]
+    budget: Budget
     weights: dict[str, str] | Literal["untrained"]
     sizes: SizeRule
     reach: Reach
@@ -174,6 +178,8 @@ def _manifest_from_json(data: dict[str, Any]) -> Manifest:
             **fields,
             **tensors,
             "reach": Reach(**fields["reach"]),
+            "islands": tuple(fields["islands"]),
+            "budget": Budget(**fields["budget"]),
             "sizes": SizeRule(minimum=Size(**low), maximum=Size(**high) if high else None),
             "parity": parity,
             "rewrites": tuple(RewriteInfo(**item) for item in fields["rewrites"]),

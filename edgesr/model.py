@@ -44,6 +44,8 @@ class Family:
     detect: tensor names and shapes -> configuration, or None when the tensors are not this family's. Names alone decide
         whether they are; sizes that contradict each other raise CheckpointError.
     minimum_size: configuration -> the smallest height and width in pixels, both inclusive.
+    maximum_size: the largest height and width in pixels, both inclusive, up to which the network is one and the same graph; None
+        where it always is. Larger pictures need a graph of their own.
     reach: configuration -> how far an output pixel sees.
     weights, weights_page: the checkpoints that can be fetched, and the page on which the authors publish theirs.
     input_peak: the network's own input and output range is [0, input_peak]; artifacts always take [0,1].
@@ -58,6 +60,7 @@ class Family:
     minimum_size: Callable[[Any], int]
     reach: Callable[[Any], Reach]
     input_peak: float = 1.0
+    maximum_size: int | None = None
     weights: tuple[OfficialWeights, ...] = ()
     weights_page: str = ""
 

@@ -12,10 +12,10 @@ from edgesr.errors import SizeError, UsageError
 FloatArray = NDArray[np.float32]
 """float32; as a picture (N,3,H,W) RGB with 0 black and 1 white."""
 
-Precision = Literal["fp32"]
+Precision = Literal["fp32", "fp16"]
 """What the weights and the arithmetic of an artifact are."""
 
-PRECISIONS: tuple[Precision, ...] = ("fp32",)
+PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16")
 
 
 @dataclass(frozen=True, kw_only=True, order=True)

@@ -14,6 +14,7 @@ from torch import nn
 
 from edgesr.errors import ExportError
 from edgesr.export.onnx_functions import inline
+from edgesr.export.opset import EXPORTED, lower_to_17
 from edgesr.tensors import Size, SizeRule
 
 INPUT, OUTPUT = "input", "output"
@@ -48,7 +49,7 @@ def onnx_from_module(
                 dynamic_shapes=None if fixed else (_symbols(sizes),),
                 input_names=[INPUT],
                 output_names=[OUTPUT],
-                opset_version=opset,
+                opset_version=max(opset, EXPORTED),
                 optimize=False,
                 verbose=False,
             )
@@ -60,7 +61,9 @@ def onnx_from_module(
         ) from error
     if program is None:
         raise ExportError("PyTorch's exporter returned no program")
-    inline(program.model, functions or {}, opset=opset, stamp=REWRITE_KEY)
+    inline(program.model, functions or {}, opset=max(opset, EXPORTED), stamp=REWRITE_KEY)
+    if opset < EXPORTED:
+        lower_to_17(program.model)
     return _simplified(program)
 
 
@@ -94,7 +97,7 @@ def _simplified(program: torch.onnx.ONNXProgram) -> onnx.ModelProto:
     with _quiet_tools():
         onnxscript.optimizer.optimize_ir(program.model, input_size_limit=_READ_ELEMENTS, output_size_limit=_FOLDED_ELEMENTS)
     model = program.model_proto
-    stamps = {output: name for node in _all_nodes(model.graph) if (name := _rewrite_of(node)) for output in node.output}
+    stamps = {output: name for node in all_nodes(model.graph) if (name := _rewrite_of(node)) for output in node.output}
     # onnxsim would fold tables of any size, so folding is left to the step before.
     simplified: onnx.ModelProto
     simplified, sound = onnxsim.simplify(model, skip_constant_folding=True)
@@ -105,13 +108,13 @@ def _simplified(program: torch.onnx.ONNXProgram) -> onnx.ModelProto:
     return simplified
 
 
-def _all_nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+def all_nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
     """The graph's nodes and those of the subgraphs in them."""
     for node in graph.node:
         yield node
         for attribute in node.attribute:
             if attribute.type == onnx.AttributeProto.GRAPH:
-                yield from _all_nodes(attribute.g)
+                yield from all_nodes(attribute.g)
 
 
 def _rewrite_of(node: onnx.NodeProto) -> str | None:
@@ -126,7 +129,7 @@ def _rewrite_of(node: onnx.NodeProto) -> str | None:
 
 def _keep_only_stamps(model: onnx.ModelProto, stamps: Mapping[str, str]) -> None:
     graph = model.graph
-    nodes = list(_all_nodes(graph))
+    nodes = list(all_nodes(graph))
     for item in (model, graph, *nodes, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
         del item.metadata_props[:]
         item.doc_string = ""

@@ -5,6 +5,7 @@ from importlib import resources
 import numpy as np
 from PIL import Image
 
+from edgesr.parity import PICTURE
 from edgesr.tensors import FloatArray, Size, SizeRule
 
 _PICTURE = "astronaut-128.png"
@@ -18,14 +19,14 @@ def parity_inputs(sizes: SizeRule) -> dict[str, FloatArray]:
     fixed size: noise and the picture, repeated by reflection to that size.
     """
     if sizes.fixed:
-        return {f"noise 1x3x{sizes.fixed}": _noise(1, sizes.fixed), f"picture 1x3x{sizes.fixed}": picture(sizes.fixed)}
+        return {f"noise 1x3x{sizes.fixed}": _noise(1, sizes.fixed), f"{PICTURE} 1x3x{sizes.fixed}": picture(sizes.fixed)}
     low = sizes.minimum
     odd = Size(height=low.height + 16, width=low.width + 23)
     whole = Size(height=max(_PICTURE_SIDE, low.height), width=max(_PICTURE_SIDE, low.width))
     return {
         f"noise 1x3x{low}": _noise(1, low),
         f"noise 2x3x{odd}": _noise(2, odd),
-        f"picture 1x3x{whole}": picture(whole),
+        f"{PICTURE} 1x3x{whole}": picture(whole),
     }
 
 

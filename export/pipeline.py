@@ -2,10 +2,12 @@
 
 import copy
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
+from typing import Literal
 
+import onnx
 import torch
 from torch import nn
 
@@ -21,13 +23,15 @@ from edgesr.artifact import (
     write_manifest,
 )
 from edgesr.environment import require
+from edgesr.export.half_precision import in_half_precision
+from edgesr.export.half_precision_search import find_islands
 from edgesr.export.onnx_graph import INPUT, OUTPUT, onnx_from_module
 from edgesr.export.parity_inputs import parity_inputs
 from edgesr.export.request import ExportRequest
 from edgesr.export.rewrite import Applied, Step, apply_plan, plan
-from edgesr.export.verification import BUDGETS, artifact_edge, reference_outputs, write_recorded
+from edgesr.export.verification import BUDGETS, Pictures, artifact_edge, reference_outputs, write_recorded
 from edgesr.files import staged_folder
-from edgesr.parity import Budget, Edge, edge
+from edgesr.parity import PICTURE, Budget, Edge, edge
 from edgesr.progress import Progress, silent
 from edgesr.reference import Reference, load_reference
 from edgesr.tensors import FloatArray, Size, SizeRule
@@ -63,17 +67,41 @@ def export(request: ExportRequest, *, progress: Progress = silent) -> Artifact:
 
         progress("converting to ONNX")
         functions = {step.name: step.rewrite.functions for step in steps}
-        graph = onnx_from_module(rewritten, sizes, opset=target.opset, functions=functions)
+        graph = onnx_from_module(rewritten, sizes, opset=request.opset_of_target, functions=functions)
+        half = _half(request, graph, inputs, outputs, progress) if request.precision == "fp16" else None
         progress(f"writing for {target.title}")
-        model_file = target.lower(graph, stage, _stem(request, reference))
+        model_file = target.lower(half.graph if half else graph, stage, _stem(request, reference))
         write_recorded(stage / RECORDED, inputs, outputs)
 
-        draft = _manifest(request, reference, sizes, applied, model_file)
+        draft = replace(_manifest(request, reference, sizes, applied, model_file), islands=half.islands if half else ())
         final_edge = artifact_edge(Artifact(folder=stage, manifest=draft), inputs, outputs, progress)
-        BUDGETS[request.precision].check(final_edge)
+        draft.budget.check(final_edge)
+        edges = (rewritten_edge, *([half.edge] if half else []), final_edge)
         files = tuple(file_info(path) for path in sorted(stage.iterdir()))
-        write_manifest(stage, replace(draft, parity=(rewritten_edge, final_edge), files=files))
+        write_manifest(stage, replace(draft, parity=edges, files=files))
     return read_artifact(folder)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Half:
+    """A graph in half precision, what stays in float32, and what the rounding costs."""
+
+    graph: onnx.ModelProto
+    islands: tuple[str, ...]
+    edge: Edge
+
+
+def _half(request: ExportRequest, graph: onnx.ModelProto, inputs: Pictures, outputs: Pictures, progress: Progress) -> _Half:
+    name = next(name for name in inputs if name.startswith(PICTURE))
+    islands, rounding = find_islands(graph, inputs[name], outputs[name], psnr_db=_budget(request).psnr_db, progress=progress)
+    converted = in_half_precision(graph, islands, half_io=request.half_io)
+    onnx.checker.check_model(converted, full_check=True)
+    return _Half(graph=converted, islands=islands, edge=Edge(name="rounded to float16", differences=(rounding,)))
+
+
+def _budget(request: ExportRequest) -> Budget:
+    budget = BUDGETS[request.precision]
+    return budget if request.budget_db is None else replace(budget, psnr_db=request.budget_db)
 
 
 def _stem(request: ExportRequest, reference: Reference) -> str:
@@ -86,10 +114,11 @@ def _stem(request: ExportRequest, reference: Reference) -> str:
 def _sizes(size: Size | None, reference: Reference) -> SizeRule:
     """The sizes to convert for; raises SizeError when the one asked for is below the network's minimum."""
     side = reference.spec.minimum_size
-    from_minimum = SizeRule(minimum=Size(height=side, width=side))
+    smallest = Size(height=side, width=side)
     if size is None:
-        return from_minimum
-    from_minimum.check(size)
+        limit = reference.spec.family.maximum_size
+        return SizeRule(minimum=smallest, maximum=Size(height=limit, width=limit) if limit else None)
+    SizeRule(minimum=smallest).check(size)
     return SizeRule(minimum=size, maximum=size)
 
 
@@ -115,6 +144,7 @@ def _manifest(
     """The manifest, still without parity and files."""
     spec, weights, scale = reference.spec, reference.weights, reference.spec.scale
     batch, height, width = (1, sizes.fixed.height, sizes.fixed.width) if sizes.fixed else ("N", "H", "W")
+    dtype: Literal["float32", "float16"] = "float16" if request.half_io else "float32"
     larger = [scale * side if isinstance(side, int) else f"{scale}*{side}" for side in (height, width)]
     return Manifest(
         artifact=model_file.name,
@@ -123,11 +153,13 @@ def _manifest(
         scale=scale,
         target=request.target_name,
         precision=request.precision,
+        islands=(),
+        budget=_budget(request),
         weights="untrained" if weights.sha256 is None else {"kind": weights.kind, "name": weights.name, "sha256": weights.sha256},
         sizes=sizes,
         reach=spec.reach,
-        input=TensorInfo(name=INPUT, shape=(batch, 3, height, width)),
-        output=TensorInfo(name=OUTPUT, shape=(batch, 3, *larger)),
+        input=TensorInfo(name=INPUT, shape=(batch, 3, height, width), dtype=dtype),
+        output=TensorInfo(name=OUTPUT, shape=(batch, 3, *larger), dtype=dtype),
         rewrites=tuple(RewriteInfo(name=step.name, matches=len(step.matches)) for step in applied),
         parity=(),
         files=(),

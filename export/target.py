@@ -22,7 +22,7 @@ class Target:
     format: what kind of file it writes, as `Runtime.formats` names it. runtime: the runtime that verifies it.
     needs: the traits that it needs of the network (see `edgesr.export.rewrite.TRAITS`); rewrites bring them about where they
         match.
-    opset: the ONNX opset of the graph that it is handed.
+    opsets: the ONNX opsets that the graph may have, the default first.
     lower: (graph, folder, stem) -> the model file, written into the folder and named after the stem.
     package, extra: the module that `lower` imports beyond the base, and the extra of `pip install edgesr[extra]` that brings it.
     """
@@ -31,7 +31,7 @@ class Target:
     format: str
     runtime: str
     needs: frozenset[str]
-    opset: int
+    opsets: tuple[int, ...]
     precisions: tuple[Precision, ...]
     lower: Callable[["onnx.ModelProto", Path, str], Path]
     package: str = ""

@@ -14,13 +14,16 @@ from edgesr.parity import Budget, Edge, edge
 from edgesr.progress import Progress, silent
 from edgesr.runtimes import open_artifact
 from edgesr.runtimes.pytorch import reference_of
-from edgesr.tensors import FloatArray
+from edgesr.tensors import FloatArray, Precision
 
 if TYPE_CHECKING:
     from torch import nn
 
-BUDGETS = {"fp32": Budget(relative_l2=1e-4, psnr_db=50)}
-"""What an artifact of a precision must keep to, against the reference in float32."""
+BUDGETS: dict[Precision, Budget] = {
+    "fp32": Budget(relative_l2=1e-4, psnr_db=50),
+    "fp16": Budget(relative_l2=2e-2, psnr_db=50),
+}
+"""What an artifact of a precision must keep to unless another PSNR is asked for, against the reference in float32."""
 
 Pictures = dict[str, FloatArray]
 """Input name -> (N,3,H,W)."""
@@ -53,7 +56,7 @@ def verify(folder: Path, *, weights: str | None = None, progress: Progress = sil
         against = f"the reference built from {Path(weights).name}"
     measured = artifact_edge(artifact, inputs, outputs, progress)
     try:
-        BUDGETS[artifact.manifest.precision].check(measured)
+        artifact.manifest.budget.check(measured)
     except ParityError as error:
         raise ParityError(error.message, hint="Do not use this artifact. Export the model again.") from error
     return Verification(artifact=artifact, edge=measured, against=against)

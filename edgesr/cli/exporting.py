@@ -31,7 +31,12 @@ def export(
     target: TargetName = "ort",
     size: Annotated[str | None, typer.Option(metavar="HxW", help="Convert for this input size only.")] = None,
     dynamic: Annotated[bool, typer.Option("--dynamic", help="Any batch and size (the default without --size).")] = False,
-    precision: Annotated[str, typer.Option(help="fp32.")] = "fp32",
+    opset: Annotated[int | None, typer.Option(metavar="N", help="ONNX opset; target onnx takes 17 to 20.")] = None,
+    precision: Annotated[str, typer.Option(help="fp32, or fp16 (what needs it stays in float32).")] = "fp32",
+    budget: Annotated[
+        float | None, typer.Option(metavar="DB", help="The least PSNR on a real picture, against the reference (default 50).")
+    ] = None,
+    half_io: Annotated[bool, typer.Option("--half-io", help="float16 input and output too, with --precision fp16.")] = False,
     without: Without = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="DIR", help="Folder for the artifact.")] = None,
     as_json: Json = False,
@@ -52,7 +57,10 @@ def export(
         weights=weights,
         target_name=target,
         size=parse_size(size) if size else None,
+        opset=opset,
         precision=chosen,
+        budget_db=budget,
+        half_io=half_io,
         without=tuple(without or ()),
         folder=output,
     )
@@ -136,6 +144,8 @@ def _export_lines(folder: Path, manifest: Manifest) -> Iterator[str | Table]:
     model = next(file for file in manifest.files if file.name == manifest.artifact)
     yield parity_table(manifest.parity)
     done = ", ".join(f"{rewrite.name} in {rewrite.matches} places" for rewrite in manifest.rewrites if rewrite.matches)
+    if manifest.precision == "fp16":
+        yield f"In float32: {', '.join(manifest.islands) or 'nothing; half precision is enough everywhere'}"
     yield f"Rewrites: {done or 'none that this network needs'}"
     shape = ",".join(str(side) for side in manifest.input.shape)
     yield f"Input: ({shape}) RGB in [0,1]; H×W {manifest.sizes.description}"

@@ -212,6 +212,7 @@ MODEL = Family(
     build=RGT,
     detect=_detect,
     minimum_size=lambda _: _MINIMUM,
+    maximum_size=1023,  # from 1024 on the map is reduced three times
     # Every second block attends to a reduced map of the whole picture.
     reach=lambda _: Reach(kind="global"),
     weights_page="https://github.com/zhengchen1999/RGT",  # which links to a cloud folder, without an address for each file

@@ -2,9 +2,9 @@
 
     (x ⊛ K)[b] = x[b] ⊛ K[b]  for every sample b
 
-for x (B,C,H,W) and K (B,C,k,k), k odd, zero padding k//2: the identity that defines the operation. One grouped convolution over all
-samples and channels needs B·C groups, a number that ONNX has as an attribute, so that the file would hold for one batch size. A
-Scan over the samples has C groups. Where B is known to be 1, the convolution stands alone.
+for x (B,C,H,W) and K (B,C,k,k), k odd, zero padding k//2: the identity that defines the operation. One grouped convolution over
+all samples and channels needs B·C groups, a number that ONNX has as an attribute, so that the file would hold for one batch size.
+A Scan over the samples has C groups. Where B is known to be 1, the convolution stands alone.
 """
 
 from collections.abc import Sequence
@@ -40,10 +40,11 @@ class DepthwiseInTurn(nn.Module):
 
     def forward(self, x: Tensor, kernels: Tensor) -> Tensor:
         channels, margin = x.shape[1], self.side // 2
-        if exporting() and not isinstance(x.shape[0], int):
+        batch: int | torch.SymInt = x.shape[0]
+        if exporting() and isinstance(batch, torch.SymInt):
             return call("DepthwiseOfSamples", (x, kernels), {"channels": channels, "pads": [margin] * 4}, like=x, shape=x.shape)
-        samples = zip(x.split(1), kernels.unsqueeze(2), strict=True)
-        return torch.cat([F.conv2d(sample, kernel, padding=margin, groups=channels) for sample, kernel in samples])
+        samples = [F.conv2d(x[b : b + 1], kernels[b].unsqueeze(1), padding=margin, groups=channels) for b in range(len(x))]
+        return samples[0] if len(samples) == 1 else torch.cat(samples)
 
 
 def _replace(module: nn.Module) -> nn.Module | Refusal | None:
@@ -54,16 +55,12 @@ def _replace(module: nn.Module) -> nn.Module | Refusal | None:
 
 def _witnesses() -> Sequence[Witness]:
     generator = torch.Generator().manual_seed(0)
-    return [
-        Witness(
-            module=PerSampleDepthwise(side),
-            inputs=tuple(
-                torch.randn(shape, generator=generator, dtype=torch.float64)
-                for shape in ((batch, 4, 9, 11), (batch, 4, side, side))
-            ),
-        )
-        for batch, side in ((1, 3), (3, 3), (2, 7))
-    ]
+    witnesses = []
+    for batch, side in ((1, 3), (3, 3), (2, 7)):
+        shapes = ((batch, 4, 9, 11), (batch, 4, side, side))
+        inputs = tuple(torch.randn(shape, generator=generator, dtype=torch.float64) for shape in shapes)
+        witnesses.append(Witness(module=PerSampleDepthwise(side), inputs=inputs))
+    return witnesses
 
 
 def _near_misses() -> Sequence[nn.Module]:

@@ -20,7 +20,7 @@ TARGET = Target(
     needs=frozenset(
         {"any_batch", "any_size", "channels_last", "few_multiplications", "no_bicubic", "no_fft", "static_parts_apart"}
     ),
-    opset=20,
-    precisions=("fp32",),
+    opsets=(20,),
+    precisions=("fp32", "fp16"),
     lower=_lower,
 )

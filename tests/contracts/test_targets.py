@@ -39,7 +39,7 @@ def test_it_writes_one_named_file_and_the_same_bytes_twice(name: str, target: Ta
     output = onnx.helper.make_tensor_value_info("output", onnx.TensorProto.FLOAT, ["N", 3, "H", "W"])
     node = onnx.helper.make_node("Relu", ["input"], ["output"])
     graph = onnx.helper.make_graph([node], "relu", [value], [output])
-    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", target.opset)])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", target.opsets[0])])
     folders = [tmp_path / "one", tmp_path / "two"]
     for folder in folders:
         folder.mkdir()

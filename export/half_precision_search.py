@@ -1,0 +1,66 @@
+"""Which operators half precision needs in float32, found by measuring on a picture."""
+
+from collections.abc import Collection
+
+import numpy as np
+import onnx
+
+from edgesr.errors import ParityError
+from edgesr.export.half_precision import rounded_to_half
+from edgesr.export.onnx_graph import INPUT, all_nodes
+from edgesr.parity import Difference, difference
+from edgesr.progress import Progress, silent
+from edgesr.tensors import FloatArray
+
+_HEADROOM_DB = 3.0
+"""Above the budget, for pictures that are harder than the one measured."""
+
+_ARITHMETIC = frozenset(
+    {
+        *("Add", "Div", "Mul", "Pow", "Sqrt", "Sub"),
+        *("Erf", "Exp", "Gelu", "LeakyRelu", "Sigmoid", "Softmax"),
+        *("Conv", "Einsum", "MatMul", "MultiHeadAttention", "Resize"),
+        *("AveragePool", "GlobalAveragePool", "LayerNormalization", "ReduceMax", "ReduceMean", "ReduceSum"),
+    }
+)
+"""What computes. Everything else moves numbers, and float32 around it would gain nothing."""
+
+
+def find_islands(
+    graph: onnx.ModelProto, picture: FloatArray, expected: FloatArray, *, psnr_db: float, progress: Progress = silent
+) -> tuple[tuple[str, ...], Difference]:
+    """The operator types that must stay in float32 for `psnr_db` on the picture, and what is reached with them.
+
+    graph: float32. picture (1,3,H,W) and the reference's output for it. None at first; then, as long as the budget is missed, the
+    type is added that raises the PSNR most. Every tensor outside of islands is rounded to float16 between operators, whose own
+    sums run in float32, as they do on tensor cores; hardware that sums in half loses more.
+    Raises ParityError when float32 everywhere would not do either.
+    """
+    candidates = {node.op_type for node in all_nodes(graph.graph)} & _ARITHMETIC
+    islands: set[str] = set()
+    best = _measured(graph, islands, picture, expected)
+    while best.psnr_db < psnr_db + _HEADROOM_DB and candidates - islands:
+        progress(f"half precision reaches {best.psnr_db:.1f} dB; looking for what needs float32", len(islands), len(candidates))
+        tried = {name: _measured(graph, islands | {name}, picture, expected) for name in sorted(candidates - islands)}
+        chosen = max(tried, key=lambda name: tried[name].psnr_db)
+        if tried[chosen].psnr_db <= best.psnr_db:
+            break
+        islands.add(chosen)
+        best = tried[chosen]
+    if best.psnr_db < psnr_db:
+        raise ParityError(
+            f"half precision reaches {best.psnr_db:.1f} dB on the picture (at least {psnr_db:.0f})",
+            hint="Export with --precision fp32, or accept less: --budget DB.",
+        )
+    return tuple(sorted(islands)), best
+
+
+def _measured(graph: onnx.ModelProto, islands: Collection[str], picture: FloatArray, expected: FloatArray) -> Difference:
+    import onnxruntime
+
+    rounded = rounded_to_half(graph, islands)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(rounded.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    (output,) = session.run(None, {INPUT: picture})
+    return difference("picture, every tensor rounded", expected, np.asarray(output))

@@ -1,0 +1,24 @@
+"""ONNX for any runtime: one `.onnx` file of standard operators, opset 17 to 20."""
+
+from pathlib import Path
+
+import onnx
+
+from edgesr.export.target import Target
+
+
+def _lower(graph: onnx.ModelProto, folder: Path, stem: str) -> Path:
+    path = folder / f"{stem}.onnx"
+    path.write_bytes(graph.SerializeToString(deterministic=True))
+    return path
+
+
+TARGET = Target(
+    title="ONNX, standard operators",
+    format="onnx",
+    runtime="ort",
+    needs=frozenset({"any_batch", "any_size", "static_parts_apart"}),
+    opsets=(20, 19, 18, 17),
+    precisions=("fp32", "fp16"),
+    lower=_lower,
+)
