@@ -13,6 +13,11 @@ from edgesr.parity import difference
 from edgesr.tensors import FloatArray
 
 CLOSE = 1e-4
+OPENVINO_LACKS = {
+    "failed for: Scan": "in OpenVINO 2026.4 the body of a Scan sees no computed value from outside, and holds no other Scan",
+    "DFT": "OpenVINO 2026.4 takes the output of opset 20's DFT for one of rank 6",
+}
+"""What OpenVINO's error names -> why it cannot read the graph."""
 MODELS = ("esc-light", "esc-fp", "srconvnet", "vapsr-s", "rgt-s")
 
 
@@ -42,9 +47,13 @@ def test_reference_evaluator(standard: Artifact) -> None:
 
 def test_openvino(standard: Artifact) -> None:
     openvino = pytest.importorskip("openvino")
-    if any(node.op_type == "DFT" for node in onnx.load(standard.path).graph.node):
-        pytest.xfail("OpenVINO 2026.4 takes the output of opset 20's DFT for one of rank 6")
-    compiled = openvino.Core().compile_model(str(standard.path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    try:
+        compiled = openvino.Core().compile_model(str(standard.path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    except RuntimeError as error:
+        reasons = [reason for operator, reason in OPENVINO_LACKS.items() if operator in str(error)]
+        if not reasons:
+            raise
+        pytest.xfail(reasons[0])
     inputs, outputs = read_recorded(standard.folder / "parity.npz")
     for name, image in inputs.items():
         assert difference(name, outputs[name], compiled(image)[0]).relative_l2 < CLOSE, name
