@@ -65,6 +65,7 @@ class Preparation:
         self._fresh = cache / "artifacts"
         shutil.rmtree(self._fresh, ignore_errors=True)
         self._limit, self._ncnn_limit, self._static, self._say = limit, ncnn_limit, static, say
+        self._not_for_ncnn: set[tuple[str, int]] = set()
 
     def matmul(self) -> tuple[Candidate, Path, Path]:
         """The product that stands for the machine's limit, its input and its expected output."""
@@ -155,8 +156,14 @@ class Preparation:
         ]
 
     def _ncnn(self, model: str, scale: int, size: Size, folder: Path) -> list[Candidate]:
+        if (model, scale) in self._not_for_ncnn:
+            raise CandidateError("not tried, for it failed at another size")
         arguments = {"model": model, "scale": scale, "size": size, "folder": folder}
-        about = self._once(folder / "ncnn.json", f"{model} {size}: ncnn", "ncnn", self._ncnn_limit, arguments)
+        try:
+            about = self._once(folder / "ncnn.json", f"{model} {size}: ncnn", "ncnn", self._ncnn_limit, arguments)
+        except CandidateError:
+            self._not_for_ncnn.add((model, scale))
+            raise
         return [Candidate(name="ncnn", kind="ncnn", path=str(folder / "net.ncnn.param"), about=about)]
 
     def _folder(self, name: str) -> Path:
