@@ -18,7 +18,16 @@ TARGET = Target(
     format="onnx",
     runtime="ort",
     needs=frozenset(
-        {"any_batch", "any_size", "channels_last", "few_multiplications", "no_bicubic", "no_fft", "static_parts_apart"}
+        {
+            "any_batch",
+            "any_size",
+            "bounded_memory",
+            "channels_last",
+            "few_multiplications",
+            "no_bicubic",
+            "no_fft",
+            "static_parts_apart",
+        }
     ),
     opsets=(20,),
     precisions=("fp32", "fp16"),
