@@ -1,0 +1,113 @@
+"""Window attention in the exported graph: any batch and size in one file, bounded, compact, standard."""
+
+from collections.abc import Iterator
+from functools import cache
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from torch import nn
+
+from edgesr.export.onnx_graph import onnx_from_module
+from edgesr.export.rewrite import apply_plan, plan
+from edgesr.export.rewrites.window_attention import rows_in_a_turn
+from edgesr.models.esc import ESC, ESCConfig
+from edgesr.seeding import seed_weights
+from edgesr.tensors import FloatArray, Size, SizeRule
+
+WINDOW = 8
+ANY = SizeRule(minimum=Size(height=WINDOW // 2 + 1, width=WINDOW // 2 + 1))
+TRAITS = {"any_batch", "any_size", "bounded_memory"}
+
+
+@cache
+def small_esc() -> nn.Module:
+    config = ESCConfig(scale=2, dim=8, pdim=4, kernel=3, blocks=1, conv_blocks=1, window=WINDOW, heads=2, ffn=8)
+    module = ESC(config).eval()
+    seed_weights(module)
+    return module
+
+
+@cache
+def exported(size: Size | None = None) -> onnx.ModelProto:
+    steps = plan(TRAITS)
+    rewritten, _ = apply_plan(steps, small_esc())
+    sizes = SizeRule(minimum=size, maximum=size) if size else ANY
+    return onnx_from_module(rewritten, sizes, opset=20, functions={step.name: step.rewrite.functions for step in steps})
+
+
+@cache
+def session(size: Size | None = None) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(exported(size).SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+def picture(*shape: int) -> FloatArray:
+    return np.random.default_rng(sum(shape)).random(shape, np.float32)
+
+
+def expected(x: FloatArray) -> FloatArray:
+    with torch.inference_mode():
+        y: FloatArray = small_esc()(torch.from_numpy(x)).numpy()
+    return y
+
+
+def run(x: FloatArray, size: Size | None = None) -> FloatArray:
+    y: FloatArray = session(size).run(None, {"input": x})[0]
+    return y
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 3, 5, 5), (1, 3, 8, 8), (2, 3, 9, 23), (3, 3, 16, 7), (1, 3, 40, 32), (1, 3, 5, 61), (2, 3, 33, 17)]
+)
+def test_one_file_computes_any_batch_and_size(shape: tuple[int, ...]) -> None:
+    x = picture(*shape)
+    np.testing.assert_allclose(run(x), expected(x), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [Size(height=16, width=24), Size(height=5, width=13)])
+def test_a_static_file_computes_its_size(size: Size) -> None:
+    x = picture(1, 3, size.height, size.width)
+    np.testing.assert_allclose(run(x, size), expected(x), rtol=0, atol=1e-5)
+
+
+def test_no_sample_of_a_batch_sees_another() -> None:
+    x = picture(3, 3, 11, 19)
+    alone = np.concatenate([run(sample[None]) for sample in x])
+    np.testing.assert_allclose(run(x), alone, rtol=0, atol=1e-6)
+    assert np.abs(alone[0] - alone[1]).max() > 1e-3
+
+
+def test_no_tensor_has_more_than_six_axes_and_no_table_of_indices_is_in_the_file() -> None:
+    model = onnx.shape_inference.infer_shapes(exported())
+    tensors = list(constants(model.graph))
+    ranks = [len(value.type.tensor_type.shape.dim) for value in model.graph.value_info] + [len(t.dims) for t in tensors]
+    assert max(ranks) <= 6
+    assert all(np.prod(t.dims, initial=1) <= 32 for t in tensors if t.data_type == onnx.TensorProto.INT64)
+
+
+def test_logits_are_those_of_one_head_one_window_and_some_rows_of_queries() -> None:
+    """Around the attention stand three Scans: over heads, portions of the queries, and windows."""
+    levels = [list(exported().graph.node)]
+    while scans := [node for node in levels[-1] if node.op_type == "Scan"]:
+        levels.append([node for scan in scans for attribute in scan.attribute for node in attribute.g.node])
+    assert [[node.op_type for node in nodes].count("Softmax") for nodes in levels] == [0, 0, 0, 1]
+
+
+def test_a_turn_takes_rows_that_divide_the_window_and_fit() -> None:
+    assert rows_in_a_turn(32) == 4
+    assert rows_in_a_turn(48) == 1
+    assert rows_in_a_turn(5) == 5
+
+
+def constants(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    yield from graph.initializer
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.TENSOR:
+                yield attribute.t
+            elif attribute.type == onnx.AttributeProto.GRAPH:
+                yield from constants(attribute.g)
