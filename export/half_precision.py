@@ -39,7 +39,9 @@ def rounded_to_half(model: onnx.ModelProto, islands: Collection[str] = ()) -> on
     tensors = _Tensors(made)
     for value in list(made.graph.initializers.values()):
         weight = value.const_value
-        if value.dtype == FLOAT and weight is not None and not any(tensors.is_island(use.node, islands) for use in value.uses()):
+        if value.dtype != FLOAT or weight is None or _overflows(value):
+            continue
+        if not any(tensors.is_island(use.node, islands) for use in value.uses()):
             value.const_value = ir.tensor(weight.numpy().astype(np.float16).astype(np.float32), name=value.name)
     for node in list(made.graph.all_nodes()):
         if tensors.is_island(node, islands) or node.op_type == "Constant":

@@ -1,14 +1,15 @@
 """Which operators half precision needs in float32, found by measuring on a picture."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import onnx
 
 from edgesr.errors import ParityError
-from edgesr.export.half_precision import rounded_to_half
+from edgesr.export.half_precision import in_half_precision, rounded_to_half
 from edgesr.export.onnx_graph import INPUT, all_nodes
-from edgesr.parity import Difference, difference
+from edgesr.parity import PICTURE, Difference, Edge, difference
 from edgesr.progress import Progress, silent
 from edgesr.tensors import FloatArray
 
@@ -24,6 +25,35 @@ _ARITHMETIC = frozenset(
     }
 )
 """What computes. Everything else moves numbers, and float32 around it would gain nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HalfGraph:
+    """A graph in half precision, the operator types that stay in float32, and what the rounding costs on the picture."""
+
+    graph: onnx.ModelProto
+    islands: tuple[str, ...]
+    edge: Edge
+
+
+def half_precision(
+    graph: onnx.ModelProto,
+    inputs: Mapping[str, FloatArray],
+    outputs: Mapping[str, FloatArray],
+    *,
+    psnr_db: float,
+    half_io: bool,
+    progress: Progress = silent,
+) -> HalfGraph:
+    """The float32 graph in half precision, with the islands that keep `psnr_db` on the picture among the inputs.
+
+    outputs: the reference's, by the inputs' names. Raises ParityError when no islands do.
+    """
+    name = next(name for name in inputs if name.startswith(PICTURE))
+    islands, rounding = find_islands(graph, inputs[name], outputs[name], psnr_db=psnr_db, progress=progress)
+    converted = in_half_precision(graph, islands, half_io=half_io)
+    onnx.checker.check_model(converted, full_check=True)
+    return HalfGraph(graph=converted, islands=islands, edge=Edge(name="rounded to float16", differences=(rounding,)))
 
 
 def find_islands(

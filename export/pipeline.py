@@ -2,12 +2,11 @@
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
-import onnx
 import torch
 from torch import nn
 
@@ -23,15 +22,14 @@ from edgesr.artifact import (
     write_manifest,
 )
 from edgesr.environment import require
-from edgesr.export.half_precision import in_half_precision
-from edgesr.export.half_precision_search import find_islands
+from edgesr.export.half_precision_search import half_precision
 from edgesr.export.onnx_graph import INPUT, OUTPUT, onnx_from_module
 from edgesr.export.parity_inputs import parity_inputs
 from edgesr.export.request import ExportRequest
 from edgesr.export.rewrite import Applied, Step, apply_plan, plan
-from edgesr.export.verification import BUDGETS, Pictures, artifact_edge, reference_outputs, write_recorded
+from edgesr.export.verification import BUDGETS, artifact_edge, reference_outputs, write_recorded
 from edgesr.files import staged_folder
-from edgesr.parity import PICTURE, Budget, Edge, edge
+from edgesr.parity import Budget, Edge, edge
 from edgesr.progress import Progress, silent
 from edgesr.reference import Reference, load_reference
 from edgesr.tensors import FloatArray, Size, SizeRule
@@ -68,35 +66,27 @@ def export(request: ExportRequest, *, progress: Progress = silent) -> Artifact:
         progress("converting to ONNX")
         functions = {step.name: step.rewrite.functions for step in steps}
         graph = onnx_from_module(rewritten, sizes, opset=request.opset_of_target, functions=functions)
-        half = _half(request, graph, inputs, outputs, progress) if request.precision == "fp16" else None
+        edges: list[Edge] = [rewritten_edge]
+        islands: tuple[str, ...] = ()
+        if request.precision == "fp16":
+            half = half_precision(
+                graph, inputs, outputs, psnr_db=_budget(request).psnr_db, half_io=request.half_io, progress=progress
+            )
+            graph, islands = half.graph, half.islands
+            edges.append(half.edge)
+
         progress(f"writing for {target.title}")
-        model_file = target.lower(half.graph if half else graph, stage, _stem(request, reference))
+        forms = target.lower(graph, stage, _stem(request, reference))
         write_recorded(stage / RECORDED, inputs, outputs)
-
-        draft = replace(_manifest(request, reference, sizes, applied, model_file), islands=half.islands if half else ())
-        final_edge = artifact_edge(Artifact(folder=stage, manifest=draft), inputs, outputs, progress)
-        draft.budget.check(final_edge)
-        edges = (rewritten_edge, *([half.edge] if half else []), final_edge)
+        draft = replace(_manifest(request, reference, sizes, applied, forms[0]), islands=islands)
+        for form in forms:
+            artifact = Artifact(folder=stage, manifest=replace(draft, artifact=form.name))
+            measured = artifact_edge(artifact, inputs, outputs, progress)
+            draft.budget.check(measured)
+            edges.append(measured if form == forms[0] else replace(measured, name=f"artifact as {form.suffix}"))
         files = tuple(file_info(path) for path in sorted(stage.iterdir()))
-        write_manifest(stage, replace(draft, parity=edges, files=files))
+        write_manifest(stage, replace(draft, parity=tuple(edges), files=files))
     return read_artifact(folder)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Half:
-    """A graph in half precision, what stays in float32, and what the rounding costs."""
-
-    graph: onnx.ModelProto
-    islands: tuple[str, ...]
-    edge: Edge
-
-
-def _half(request: ExportRequest, graph: onnx.ModelProto, inputs: Pictures, outputs: Pictures, progress: Progress) -> _Half:
-    name = next(name for name in inputs if name.startswith(PICTURE))
-    islands, rounding = find_islands(graph, inputs[name], outputs[name], psnr_db=_budget(request).psnr_db, progress=progress)
-    converted = in_half_precision(graph, islands, half_io=request.half_io)
-    onnx.checker.check_model(converted, full_check=True)
-    return _Half(graph=converted, islands=islands, edge=Edge(name="rounded to float16", differences=(rounding,)))
 
 
 def _budget(request: ExportRequest) -> Budget:

@@ -23,7 +23,8 @@ class Target:
     needs: the traits that it needs of the network (see `edgesr.export.rewrite.TRAITS`); rewrites bring them about where they
         match.
     opsets: the ONNX opsets that the graph may have, the default first.
-    lower: (graph, folder, stem) -> the model file, written into the folder and named after the stem.
+    lower: (graph, folder, stem) -> the model files, written into the folder and named after the stem: the artifact first, then
+        other forms of it, which `runtime` opens too.
     package, extra: the module that `lower` imports beyond the base, and the extra of `pip install edgesr[extra]` that brings it.
     """
 
@@ -33,7 +34,7 @@ class Target:
     needs: frozenset[str]
     opsets: tuple[int, ...]
     precisions: tuple[Precision, ...]
-    lower: Callable[["onnx.ModelProto", Path, str], Path]
+    lower: Callable[["onnx.ModelProto", Path, str], tuple[Path, ...]]
     package: str = ""
     extra: str = ""
 

@@ -7,10 +7,10 @@ import onnx
 from edgesr.export.target import Target
 
 
-def _lower(graph: onnx.ModelProto, folder: Path, stem: str) -> Path:
+def _lower(graph: onnx.ModelProto, folder: Path, stem: str) -> tuple[Path, ...]:
     path = folder / f"{stem}.onnx"
     path.write_bytes(graph.SerializeToString(deterministic=True))
-    return path
+    return (path,)
 
 
 TARGET = Target(

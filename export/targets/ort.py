@@ -1,16 +1,19 @@
-"""ONNX Runtime: one `.onnx` file, opset 20, any batch and size unless a size is asked for."""
+"""ONNX Runtime: one `.onnx` file of opset 20, and the same as `.ort` for ONNX Runtime's small builds for phones."""
 
 from pathlib import Path
 
 import onnx
 
+from edgesr.export.ort_format import write_ort_format
 from edgesr.export.target import Target
 
 
-def _lower(graph: onnx.ModelProto, folder: Path, stem: str) -> Path:
+def _lower(graph: onnx.ModelProto, folder: Path, stem: str) -> tuple[Path, ...]:
     path = folder / f"{stem}.onnx"
     path.write_bytes(graph.SerializeToString(deterministic=True))
-    return path
+    mobile = folder / f"{stem}.ort"
+    write_ort_format(graph, mobile)
+    return path, mobile
 
 
 TARGET = Target(
@@ -23,6 +26,7 @@ TARGET = Target(
             "any_size",
             "bounded_memory",
             "channels_last",
+            "fast_run_time_kernels",
             "few_multiplications",
             "no_bicubic",
             "no_fft",

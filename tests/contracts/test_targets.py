@@ -32,18 +32,19 @@ def test_its_precisions_are_known(name: str, target: Target) -> None:
 
 
 @each_target
-def test_it_writes_one_named_file_and_the_same_bytes_twice(name: str, target: Target, tmp_path: Path) -> None:
+def test_it_writes_named_files_and_the_same_bytes_twice(name: str, target: Target, tmp_path: Path) -> None:
     if target.package:
         pytest.importorskip(target.package)
     value = onnx.helper.make_tensor_value_info("input", onnx.TensorProto.FLOAT, ["N", 3, "H", "W"])
     output = onnx.helper.make_tensor_value_info("output", onnx.TensorProto.FLOAT, ["N", 3, "H", "W"])
     node = onnx.helper.make_node("Relu", ["input"], ["output"])
     graph = onnx.helper.make_graph([node], "relu", [value], [output])
-    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", target.opsets[0])])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", target.opsets[0])], ir_version=10)
     folders = [tmp_path / "one", tmp_path / "two"]
     for folder in folders:
         folder.mkdir()
     first, second = (target.lower(model, folder, "relu") for folder in folders)
-    assert first.parent == folders[0]
-    assert first.stem == "relu"
-    assert first.read_bytes() == second.read_bytes()
+    assert [path.name for path in first] == [path.name for path in second]
+    assert {(path.parent, path.stem) for path in first} == {(folders[0], "relu")}
+    for path in folders[0].iterdir():
+        assert path.read_bytes() == (folders[1] / path.name).read_bytes(), path.name
