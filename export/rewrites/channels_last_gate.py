@@ -16,20 +16,26 @@ from torch import Tensor, nn
 
 from edgesr.export.onnx_functions import call, exporting
 from edgesr.export.rewrite import Refusal, Rewrite, Witness
+from edgesr.export.rewrites.rectangle_attention import sizes
 from edgesr.models._rgt_attention import conv
 from edgesr.models.rgt import GatedMLP
 from edgesr.seeding import seed_weights
 
 _MLP = """
-GatedMLP <groups: int, epsilon: float>
-    (x, kept_weight, kept_bias, gate_weight, gate_bias, norm_weight, norm_bias, conv_weight, conv_bias, out_weight, out_bias)
+GatedMLP <groups: int, epsilon: float, channels: ints, hidden: ints>
+    (x, batch, height, width, kept_weight, kept_bias, gate_weight, gate_bias, norm_weight, norm_bias, conv_weight, conv_bias,
+     out_weight, out_bias)
     => (y) {
   rest = Constant <value_ints = [-1]> ()
-  shape = Shape (x)
-  sides = Shape <start = 0, end = 3> (x)
-  channels = Shape <start = 3, end = 4> (x)
-  flat = Concat <axis = 0> (rest, channels)
-  gate_shape = Concat <axis = 0> (sides, rest)
+  outer = Constant <value_ints: ints = @channels> ()
+  inner = Constant <value_ints: ints = @hidden> ()
+  batch_ = Reshape (batch, rest)
+  height_ = Reshape (height, rest)
+  width_ = Reshape (width, rest)
+  shape = Concat <axis = 0> (batch_, height_, width_, outer)
+  gate_shape = Concat <axis = 0> (batch_, height_, width_, inner)
+  flat = Concat <axis = 0> (rest, outer)
+  inner_flat = Concat <axis = 0> (rest, inner)
   pixels = Reshape (x, flat)
   kept_linear = Gemm <transB = 1> (pixels, kept_weight, kept_bias)
   gate_linear = Gemm <transB = 1> (pixels, gate_weight, gate_bias)
@@ -40,8 +46,7 @@ GatedMLP <groups: int, epsilon: float>
   gate_first = Transpose <perm = [0, 3, 1, 2]> (gate_map)
   convolved = Conv <group: int = @groups, pads = [1, 1, 1, 1]> (gate_first, conv_weight, conv_bias)
   gate = Transpose <perm = [0, 2, 3, 1]> (convolved)
-  kept_shape = Shape (kept)
-  gate_pixels = Reshape (gate, kept_shape)
+  gate_pixels = Reshape (gate, inner_flat)
   gated = Mul (kept, gate_pixels)
   y_pixels = Gemm <transB = 1> (gated, out_weight, out_bias)
   y = Reshape (y_pixels, shape)
@@ -62,8 +67,13 @@ class GatedMLPInHalves(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if exporting():
             layers = (self.kept, self.gate, self.norm, self.conv, self.fc2)
-            inputs = (x, *(parameter for layer in layers for parameter in layer.parameters()))
-            attributes = {"groups": self.conv.groups, "epsilon": self.norm.eps}
+            inputs = (x, *sizes(x), *(parameter for layer in layers for parameter in layer.parameters()))
+            attributes = {
+                "groups": self.conv.groups,
+                "epsilon": self.norm.eps,
+                "channels": [x.shape[3]],
+                "hidden": [self.conv.groups],
+            }
             return call("GatedMLP", inputs, attributes, like=x, shape=x.shape)
         return self.fc2(F.gelu(self.kept(x)) * conv(self.conv, self.norm(F.gelu(self.gate(x)))))
 

@@ -20,203 +20,17 @@ from torch import Tensor, nn
 
 from edgesr.export.onnx_functions import call, exporting
 from edgesr.export.rewrite import Refusal, Rewrite, Witness
+from edgesr.export.rewrites._rectangle_functions import FUNCTIONS
 from edgesr.models._rgt_attention import REGIONS_APART, LocalAttention, RectangleAttention, conv
 from edgesr.seeding import seed_weights
 
 _REGIONS = 4
 """A rectangle of the rolled map has pixels of up to four regions: moved around the lower edge or not, the right edge or not."""
 
-_POSITIONS = """
-RectanglePositions <window: ints, shift: int, multiple: int> (length) => (read, code, number, offset) {
-  zero = Constant <value_int = 0> ()
-  one = Constant <value_int = 1> ()
-  four = Constant <value_int = 4> ()
-  side = Constant <value_ints: ints = @window> ()
-  moved = Constant <value_int: int = @shift> ()
-  whole = Constant <value_int: int = @multiple> ()
-  missing = Neg (length)
-  missing_after = Mod (missing, whole)
-  padded = Add (length, missing_after)
-  position = Range (zero, padded, one)
-  ahead = Add (position, moved)
-  pixel = Mod (ahead, padded)
-  last = Sub (length, one)
-  read = Min (pixel, last)
-  around = Less (pixel, position)
-  outside = Greater (pixel, last)
-  around_one = Cast <to = 7> (around)
-  outside_one = Cast <to = 7> (outside)
-  outside_four = Mul (outside_one, four)
-  code = Add (around_one, outside_four)
-  image = Range (zero, length, one)
-  behind = Sub (image, moved)
-  place = Mod (behind, padded)
-  number = Div (place, side)
-  offset = Mod (place, side)
-}
-"""
-
-_CUT = """
-RectangleCut <h: ints, w: ints> (row, column) => (y) {
-  height = Constant <value_ints: ints = @h> ()
-  width = Constant <value_ints: ints = @w> ()
-  rest = Constant <value_ints = [-1]> ()
-  one = Constant <value_ints = [1]> ()
-  row_of_rectangles = Constant <value_ints = [0, -1]> ()
-  rows_shape = Concat <axis = 0> (rest, one, height, one)
-  columns_shape = Concat <axis = 0> (rest, one, width)
-  row_part = Reshape (row, rows_shape)
-  column_part = Reshape (column, columns_shape)
-  cut = Add (row_part, column_part)
-  y = Reshape (cut, row_of_rectangles)
-}
-"""
-
-_BIAS = """
-RectangleBias (table, pixels, heads_) => (bias) {
-  zero = Constant <value_int = 0> ()
-  one = Constant <value_int = 1> ()
-  two = Constant <value_int = 2> ()
-  one_ = Constant <value_ints = [1]> ()
-  rows_ = Shape <start = 0, end = 1> (table)
-  columns_ = Shape <start = 1, end = 2> (table)
-  rows = Squeeze (rows_)
-  columns = Squeeze (columns_)
-  row_up = Div (rows, two)
-  column_up = Div (columns, two)
-  row_up_first = Range (row_up, rows, one)
-  column_up_first = Range (column_up, columns, one)
-  row_count = Add (row_up, one)
-  column_count = Add (column_up, one)
-  row = Range (zero, row_count, one)
-  column = Range (zero, column_count, one)
-  row_first = Unsqueeze (row_up_first, one)
-  column_first = Unsqueeze (column_up_first, one)
-  row_index = Sub (row_first, row)
-  column_index = Sub (column_first, column)
-  by_row = Gather <axis = 0> (table, row_index)
-  by_column = Gather <axis = 2> (by_row, column_index)
-  heads_first = Transpose <perm = [4, 0, 2, 1, 3]> (by_column)
-  shape = Concat <axis = 0> (one_, heads_, pixels, pixels)
-  bias = Reshape (heads_first, shape)
-}
-"""
-
-_ATTENTION = """
-RectangleAttention <h: ints, w: ints, down: int, right: int, multiple: int, heads: int, half: int>
-    (x, value, query_weight, key_weight, table, features) => (y) {
-  zero = Constant <value_int = 0> ()
-  one = Constant <value_int = 1> ()
-  two = Constant <value_int = 2> ()
-  four = Constant <value_int = 4> ()
-  which = Constant <value_int: int = @half> ()
-  window_height = Constant <value_ints: ints = @h> ()
-  window_width = Constant <value_ints: ints = @w> ()
-  area = Mul (window_height, window_width)
-  rest = Constant <value_ints = [-1]> ()
-  one_ = Constant <value_ints = [1]> ()
-  zero_ = Constant <value_ints = [0]> ()
-  windows_shape = Concat <axis = 0> (rest, area, zero_)
-
-  batch = Shape <start = 0, end = 1> (x)
-  height_ = Shape <start = 1, end = 2> (x)
-  width_ = Shape <start = 2, end = 3> (x)
-  height = Squeeze (height_)
-  width = Squeeze (width_)
-  row_read, row_code, row_number, row_offset = edgesr.RectanglePositions
-    <window: ints = @h, shift: int = @down, multiple: int = @multiple> (height)
-  column_read, column_code, column_number, column_offset = edgesr.RectanglePositions
-    <window: ints = @w, shift: int = @right, multiple: int = @multiple> (width)
-  row_start = Mul (row_read, width)
-  read = edgesr.RectangleCut <h: ints = @h, w: ints = @w> (row_start, column_read)
-  read_twice = Mul (read, two)
-  read_half = Add (read_twice, which)
-  row_codes = Mul (row_code, two)
-  code = edgesr.RectangleCut <h: ints = @h, w: ints = @w> (row_codes, column_code)
-  feature = Gather <axis = 0> (features, code)
-  within = Less (code, four)
-  within_one = CastLike (within, x)
-  inside = Unsqueeze (within_one, rest)
-
-  channels = Shape <start = 3, end = 4> (x)
-  x_shape = Concat <axis = 0> (batch, rest, channels)
-  x_pixels = Reshape (x, x_shape)
-  half_channels = Div (channels, two)
-  value_shape = Concat <axis = 0> (batch, rest, half_channels)
-  value_pixels = Reshape (value, value_shape)
-  heads_ = Shape <start = 2, end = 3> (table)
-  position_bias = edgesr.RectangleBias (table, area, heads_)
-  batch_shape = Concat <axis = 0> (batch, one_, one_)
-  attended = Scan <num_scan_inputs = 4, body = row
-      (int64[L] place, int64[L] half_place, float[L,F] known, float[L,one] factor) => (float[B,L,C] out) {
-    gathered = Gather <axis = 1> (x_pixels, place)
-    kept = Mul (gathered, factor)
-    known_of_all = Expand (known, batch_shape)
-    known_too = Concat <axis = 2> (kept, known_of_all)
-    query_ = MatMul (known_too, query_weight)
-    key_ = MatMul (known_too, key_weight)
-    value_gathered = Gather <axis = 1> (value_pixels, half_place)
-    value_ = Mul (value_gathered, factor)
-    query = Reshape (query_, windows_shape)
-    key = Reshape (key_, windows_shape)
-    value_windows = Reshape (value_, windows_shape)
-    mixed = com.microsoft.MultiHeadAttention <num_heads: int = @heads, scale = 1.0> (query, key, value_windows, , , position_bias)
-    out_shape = Shape (value_)
-    out = Reshape (mixed, out_shape)
-  }> (read, read_half, feature, inside)
-
-  positions = Shape <start = 1, end = 2> (read)
-  of_all = Mul (positions, batch)
-  row_places = Mul (row_number, of_all)
-  row_within = Mul (row_offset, window_width)
-  row_place_ = Add (row_places, row_within)
-  column_places = Mul (column_number, area)
-  column_place = Add (column_places, column_offset)
-  row_place = Unsqueeze (row_place_, one)
-  place_in_one = Add (row_place, column_place)
-  sample_count = Squeeze (batch)
-  sample = Range (zero, sample_count, one)
-  sample_places = Mul (sample, positions)
-  sides = Constant <value_ints = [1, 2]> ()
-  sample_place = Unsqueeze (sample_places, sides)
-  place_of_pixel = Add (sample_place, place_in_one)
-  rows_shape = Concat <axis = 0> (rest, half_channels)
-  attended_pixels = Reshape (attended, rows_shape)
-  y = Gather <axis = 0> (attended_pixels, place_of_pixel)
-}
-"""
-
-_LOCAL = """
-RectangleLocalAttention <h: ints, w: ints, down: int, right: int, multiple: int, heads: int, groups: int>
-    (x, value_weight, value_bias, conv_weight, conv_bias, proj_weight, proj_bias, features,
-     query_weight_0, key_weight_0, table_0, query_weight_1, key_weight_1, table_1) => (y) {
-  rest = Constant <value_ints = [-1]> ()
-  shape = Shape (x)
-  channels = Shape <start = 3, end = 4> (x)
-  flat = Concat <axis = 0> (rest, channels)
-  pixels = Reshape (x, flat)
-  value_pixels = Gemm <transB = 1> (pixels, value_weight, value_bias)
-  value = Reshape (value_pixels, shape)
-  half_0 = edgesr.RectangleAttention <h: ints = @h, w: ints = @w, down: int = @down, right: int = @right,
-    multiple: int = @multiple, heads: int = @heads, half = 0> (x, value, query_weight_0, key_weight_0, table_0, features)
-  half_1 = edgesr.RectangleAttention <h: ints = @w, w: ints = @h, down: int = @right, right: int = @down,
-    multiple: int = @multiple, heads: int = @heads, half = 1> (x, value, query_weight_1, key_weight_1, table_1, features)
-  attended = Concat <axis = 3> (half_0, half_1)
-  channels_first = Transpose <perm = [0, 3, 1, 2]> (value)
-  convolved = Conv <group: int = @groups, pads = [1, 1, 1, 1]> (channels_first, conv_weight, conv_bias)
-  local = Transpose <perm = [0, 2, 3, 1]> (convolved)
-  sum = Add (attended, local)
-  sum_pixels = Reshape (sum, flat)
-  y_pixels = Gemm <transB = 1> (sum_pixels, proj_weight, proj_bias)
-  y = Reshape (y_pixels, shape)
-}
-"""
-
 
 class RectanglesInRows(nn.Module):
     """Self-attention inside rectangles: x (B,H,W,C) normalised, all values (B,H,W,C) -> one half's (B,H,W,C/2)."""
 
-    features: Tensor
     query: Tensor
     key: Tensor
     table: Tensor
@@ -225,12 +39,7 @@ class RectanglesInRows(nn.Module):
         super().__init__()
         self.window, self.heads, self.which, self.multiple = rectangles.window, rectangles.heads, half, multiple
         self.shift = (self.window[0] // 2, self.window[1] // 2) if rectangles.shifted else (0, 0)
-        features = torch.zeros(4 * _REGIONS, 1 + _REGIONS * rectangles.shifted)
-        features[:_REGIONS, 0] = 1.0
-        if rectangles.shifted:
-            features[:, 1:] = torch.eye(_REGIONS).repeat(4, 1)
-        self.register_buffer("features", features.to(qkv.weight))
-        apart = torch.eye(_REGIONS if rectangles.shifted else 0).to(qkv.weight)
+        apart = torch.eye(_REGIONS)[:, : _REGIONS if rectangles.shifted else 0].to(qkv.weight)
         scale = float((qkv.in_features // 2 // self.heads) ** -0.5)
         self.register_buffer("query", self._weight(qkv, 0, scale, REGIONS_APART * apart))
         self.register_buffer("key", self._weight(qkv, 1, 1.0, 1 - apart))
@@ -239,13 +48,16 @@ class RectanglesInRows(nn.Module):
             self.register_buffer("table", rectangles.pos(rectangles.rpe_biases).reshape(*sides, self.heads))
 
     def _weight(self, qkv: nn.Linear, kind: int, scale: float, of_region: Tensor) -> Tensor:
-        """Of queries (0) or keys (1): (C+F, heads·(head+regions)), for the channels and then for the features of a pixel."""
-        dim, regions = qkv.in_features, len(of_region)
+        """Of queries (0) or keys (1): (C+1+4, heads·c), for a pixel's channels, for 1 and for its one-hot region.
+
+        of_region: (4,n), what a head's n last channels are for each region, after those of the linear layer.
+        """
+        dim, added = qkv.in_features, of_region.shape[1]
         weight = qkv.weight.detach().reshape(3, 2, self.heads, -1, dim)[kind, self.which]
         bias = qkv.bias.detach().reshape(3, 2, self.heads, -1)[kind, self.which]
-        linear = F.pad(scale * torch.cat([weight, bias.unsqueeze(2)], dim=2), (0, regions))
-        shared = F.pad(of_region, (1 + dim, 0)).expand(self.heads, regions, -1)
-        return torch.cat([linear, shared], dim=1).flatten(0, 1).t().contiguous()
+        linear = F.pad(scale * torch.cat([weight, bias.unsqueeze(2)], dim=2), (0, _REGIONS))
+        apart = F.pad(of_region.t(), (dim + 1, 0)).expand(self.heads, added, -1)
+        return torch.cat([linear, apart], dim=1).flatten(0, 1).t().contiguous()
 
     def forward(self, x: Tensor, value: Tensor) -> Tensor:
         batch, height, width, dim = x.shape
@@ -255,7 +67,8 @@ class RectanglesInRows(nn.Module):
         read = _cut(row * width, column, h, w)
         code = _cut(2 * row_code, column_code, h, w)
         inside = (code < _REGIONS).unsqueeze(2).to(x)
-        known = self.features[code].expand(batch, -1, -1, -1)
+        region = F.one_hot(code % _REGIONS, _REGIONS).to(x)
+        known = torch.cat([inside, region], dim=2).expand(batch, -1, -1, -1)
         known = torch.cat([x.flatten(1, 2)[:, read] * inside, known], dim=3)
         values = value.chunk(2, dim=3)[self.which].flatten(1, 2)[:, read] * inside
         query, key, values = (self._heads(part) for part in (known @ self.query, known @ self.key, values))
@@ -298,14 +111,28 @@ class LocalAttentionInRows(nn.Module):
         return self.proj(y + conv(self.get_v, value))
 
     def _call(self, x: Tensor) -> Tensor:
-        first, second = self.first, self.second
+        first, second, dim = self.first, self.second, x.shape[3]
         layers = (self.value, self.get_v, self.proj)
         inputs: list[Tensor] = [parameter for layer in layers for parameter in layer.parameters()]
-        inputs += [first.features, *(tensor for half in (first, second) for tensor in (half.query, half.key, half.table))]
-        (h, w), (down, right) = first.window, first.shift
-        attributes: dict[str, int | list[int]] = {"h": [h], "w": [w], "down": down, "right": right}
-        attributes |= {"multiple": first.multiple, "heads": first.heads, "groups": self.get_v.groups}
-        return call("RectangleLocalAttention", (x, *inputs), attributes, like=x, shape=x.shape)
+        inputs += [tensor for half in (first, second) for tensor in (half.query, half.key, half.table)]
+        (h, w), (down, right), heads, area = first.window, first.shift, first.heads, first.window[0] * first.window[1]
+        attributes: dict[str, int | list[int]] = {
+            "h": h,
+            "w": w,
+            "hs": [h],
+            "ws": [w],
+            "down": down,
+            "right": right,
+            "area": area,
+        }
+        attributes |= {"multiple": first.multiple, "heads": heads, "groups": dim, "windows": [-1, area, 0]}
+        attributes |= {"bias": [1, heads, area, area], "channels": [dim], "half_channels": [dim // 2]}
+        return call("RectangleLocalAttention", (x, *sizes(x), *inputs), attributes, like=x, shape=x.shape)
+
+
+def sizes(x: Tensor) -> list[Tensor]:
+    """N, H and W of x (N,H,W,C), which PyTorch's exporter takes from the network's input, so that all blocks share them."""
+    return [torch.scalar_tensor(side, dtype=torch.int64) for side in x.shape[:3]]
 
 
 def _values(qkv: nn.Linear) -> nn.Linear:
@@ -365,5 +192,5 @@ REWRITE = Rewrite(
     replace=_replace,
     witnesses=_witnesses,
     near_misses=_near_misses,
-    functions=(_POSITIONS, _CUT, _BIAS, _ATTENTION, _LOCAL),
+    functions=FUNCTIONS,
 )

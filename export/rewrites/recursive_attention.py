@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from edgesr.export.onnx_functions import call, exporting
 from edgesr.export.rewrite import Refusal, Rewrite, Witness
+from edgesr.export.rewrites.rectangle_attention import sizes
 from edgesr.models._rgt_attention import RecursiveGeneralizationAttention, conv, recursions
 from edgesr.seeding import seed_weights
 
@@ -30,29 +31,28 @@ ReduceMap <groups: int> (x, weight, bias) => (y) {
 """
 
 _ATTENTION = """
-AttentionToReducedMap <heads: int, groups: int, epsilon: float>
-    (x, small, key_weight, dw_weight, dw_bias, conv_weight, conv_bias, norm_weight, norm_bias, query_weight, query_bias,
-     value_weight, value_bias, cpe_weight, cpe_bias, proj_weight, proj_bias) => (y) {
+AttentionToReducedMap <heads: int, groups: int, epsilon: float, channels: ints, reduced: ints>
+    (x, batch, height, width, small, key_weight, value_weight, dw_weight, dw_bias, conv_weight, conv_bias, norm_weight, norm_bias,
+     query_weight, query_bias, value_bias, cpe_weight, cpe_bias, proj_weight, proj_bias) => (y) {
   rest = Constant <value_ints = [-1]> ()
-  shape = Shape (x)
-  batch = Shape <start = 0, end = 1> (x)
-  channels = Shape <start = 3, end = 4> (x)
-  flat = Concat <axis = 0> (rest, channels)
-  per_sample = Concat <axis = 0> (batch, rest, channels)
+  whole = Constant <value_ints: ints = @channels> ()
+  fewer = Constant <value_ints: ints = @reduced> ()
+  batch_ = Reshape (batch, rest)
+  height_ = Reshape (height, rest)
+  width_ = Reshape (width, rest)
+  shape = Concat <axis = 0> (batch_, height_, width_, whole)
+  flat = Concat <axis = 0> (rest, whole)
+  per_sample = Concat <axis = 0> (batch_, rest, whole)
+  fewer_per_sample = Concat <axis = 0> (batch_, rest, fewer)
 
   near = Conv <group: int = @groups, pads = [1, 1, 1, 1]> (small, dw_weight, dw_bias)
   reduced_first = Conv (near, conv_weight, conv_bias)
   reduced = Transpose <perm = [0, 2, 3, 1]> (reduced_first)
   normalised = LayerNormalization <epsilon: float = @epsilon> (reduced, norm_weight, norm_bias)
   active = Gelu (normalised)
-  reduced_channels = Shape <start = 3, end = 4> (active)
-  flat_reduced = Concat <axis = 0> (rest, reduced_channels)
-  active_pixels = Reshape (active, flat_reduced)
-  key_pixels = Gemm <transB = 1> (active_pixels, key_weight)
-  value_pixels = Gemm <transB = 1> (active_pixels, value_weight, value_bias)
-  sides = Shape <start = 0, end = 3> (active)
-  value_shape = Concat <axis = 0> (sides, channels)
-  value = Reshape (value_pixels, value_shape)
+  key_map = MatMul (active, key_weight)
+  value_linear = MatMul (active, value_weight)
+  value = Add (value_linear, value_bias)
   value_first = Transpose <perm = [0, 3, 1, 2]> (value)
   position_first = Conv <group: int = @groups, pads = [1, 1, 1, 1]> (value_first, cpe_weight, cpe_bias)
   position = Transpose <perm = [0, 2, 3, 1]> (position_first)
@@ -60,10 +60,8 @@ AttentionToReducedMap <heads: int, groups: int, epsilon: float>
 
   x_pixels = Reshape (x, flat)
   query_pixels = Gemm <transB = 1> (x_pixels, query_weight, query_bias)
-  width = Shape <start = 1, end = 2> (query_pixels)
-  query_shape = Concat <axis = 0> (batch, rest, width)
-  query = Reshape (query_pixels, query_shape)
-  key = Reshape (key_pixels, query_shape)
+  query = Reshape (query_pixels, fewer_per_sample)
+  key = Reshape (key_map, fewer_per_sample)
   values = Reshape (value_map, per_sample)
   attended = com.microsoft.MultiHeadAttention <num_heads: int = @heads> (query, key, values)
   attended_pixels = Reshape (attended, flat)
@@ -74,7 +72,10 @@ AttentionToReducedMap <heads: int, groups: int, epsilon: float>
 
 
 class AttentionToReducedMap(nn.Module):
-    """RG-SA: (B,H,W,C) -> (B,H,W,C); the same function and parameters as what it is made from."""
+    """RG-SA: (B,H,W,C) -> (B,H,W,C); the same function as what it is made from, without the bias of the keys."""
+
+    key: Tensor
+    value: Tensor
 
     def __init__(self, recursive: RecursiveGeneralizationAttention) -> None:
         super().__init__()
@@ -85,8 +86,9 @@ class AttentionToReducedMap(nn.Module):
         self.norm_act = recursive.norm_act
         self.epsilon = next(part.eps for part in recursive.norm_act if isinstance(part, nn.LayerNorm))
         self.q = recursive.q
-        self.k = recursive.k
-        self.v = recursive.v
+        self.register_buffer("key", recursive.k.weight.detach().t().contiguous())
+        self.register_buffer("value", recursive.v.weight.detach().t().contiguous())
+        self.value_bias = recursive.v.bias
         self.cpe = recursive.cpe
         self.proj = recursive.proj
 
@@ -97,9 +99,9 @@ class AttentionToReducedMap(nn.Module):
         for _ in range(recursions(*x.shape[1:3])):
             small = self.reduction1(small)
         small = self.norm_act(self.conv(self.dwconv(small)).permute(0, 2, 3, 1))
-        value = self.v(small)
+        value = small @ self.value + self.value_bias
         value = value + conv(self.cpe, value)
-        y = F.scaled_dot_product_attention(self._split(self.q(x)), self._split(self._keys(small)), self._split(value))
+        y = F.scaled_dot_product_attention(self._split(self.q(x)), self._split(small @ self.key), self._split(value))
         return self.proj(y.transpose(1, 2).reshape(x.shape))
 
     def _call(self, x: Tensor) -> Tensor:
@@ -110,14 +112,17 @@ class AttentionToReducedMap(nn.Module):
             height, width = height // 4, width // 4
             inputs = (small, *self.reduction1.parameters())
             small = call("ReduceMap", inputs, {"groups": dim}, like=x, shape=(batch, dim, height, width))
-        parts = [self.dwconv, self.conv, self.norm_act, self.q, self.v, self.cpe, self.proj]
-        parameters = [parameter for part in parts for parameter in part.parameters()]
-        inputs = (x, small, self.k.weight, *parameters)
-        attributes = {"heads": self.heads, "groups": dim, "epsilon": self.epsilon}
+        before = [tensor for part in (self.dwconv, self.conv, self.norm_act, self.q) for tensor in part.parameters()]
+        after = [tensor for part in (self.cpe, self.proj) for tensor in part.parameters()]
+        inputs = (x, *sizes(x), small, self.key, self.value, *before, self.value_bias, *after)
+        attributes = {
+            "heads": self.heads,
+            "groups": dim,
+            "epsilon": self.epsilon,
+            "channels": [dim],
+            "reduced": [self.key.shape[1]],
+        }
         return call("AttentionToReducedMap", inputs, attributes, like=x, shape=x.shape)
-
-    def _keys(self, small: Tensor) -> Tensor:
-        return F.linear(small, self.k.weight)
 
     def _split(self, x: Tensor) -> Tensor:
         """(B,H,W,C) -> (B,heads,H·W,C/heads)."""
