@@ -23,6 +23,7 @@ TRAITS = {
     "any_size": "height and width are known at run time only",
     "bounded_memory": "the scores of an attention are never all alive at once",
     "channels_last": "maps that are normalised stay channels-last, so that no transposition stands around a normalisation",
+    "fast_run_time_kernels": "kernels that are known at run time only make several rows of the result at once",
     "few_multiplications": "large static kernels are convolved with fewer multiplications than they have taps",
     "fused_attention": "attention is one operator, of ONNX Runtime's own domain com.microsoft",
     "no_bicubic": "no bicubic interpolation, which most runtimes lack",

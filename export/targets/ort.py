@@ -27,6 +27,7 @@ TARGET = Target(
             "bounded_memory",
             "channels_last",
             "fast_run_time_kernels",
+            "fast_run_time_kernels",
             "few_multiplications",
             "no_bicubic",
             "no_fft",

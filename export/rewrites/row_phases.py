@@ -1,0 +1,149 @@
+"""SRConvNet's dynamic mixing: its run-time depthwise kernels make several rows at once, and its halves are never interleaved.
+
+    (x ⊛ K)[p·n + i] = (x ⊛ₚ Kⁱ)[n],  Kⁱ = K with i rows of zeros above it and p − 1 − i below,  i = 0 … p−1
+
+for x (B,C,H,W), K (B,C,k,k) of each sample's own, k odd, zero padding k//2, and ⊛ₚ a convolution at every p-th row: phase i makes
+the rows that leave the remainder i. What is between the phases and their way back to rows' order works on single places, and so
+does the 1×1 convolution, so that the rows are put in order behind it, where there are half as many channels. Of it,
+
+    P · interleave(y, z) = P_even · y + P_odd · z,   split(gelu(Q n + q)) = gelu(Q_first n + q_first), gelu(Q_second n + q_second)
+
+ONNX Runtime copies the k² values around every place before it multiplies them with a kernel that it does not know beforehand, and
+multiplies them with one row at that. With p phases it copies (k+p−1)·k for p places and multiplies them with p rows.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from edgesr.export.onnx_functions import call, exporting
+from edgesr.export.rewrite import Refusal, Rewrite, Witness
+from edgesr.models.srconvnet import DynamicDepthwise, DynamicMixing
+from edgesr.seeding import seed_weights
+
+_PHASES = 8
+
+_CONVOLUTION = """
+    batch = Unsqueeze (map, first)
+    weight = Unsqueeze (kernel, second)
+    convolution = Conv <group: int = @channels, pads: ints = @pads, strides: ints = @strides> (batch, weight, bias)
+"""
+
+_SAMPLES = f"""
+PhasesOfSamples <channels: int, pads: ints, strides: ints> (x, kernels, biases) => (y) {{
+  first = Constant <value_ints = [0]> ()
+  second = Constant <value_ints = [1]> ()
+  y = Scan <num_scan_inputs = 3, body = sample (float[C,H,W] map, float[D,K,L] kernel, float[D] bias) => (float[D,N,W] phases) {{
+{_CONVOLUTION}
+    phases = Squeeze (convolution, first)
+  }}> (x, kernels, biases)
+}}
+"""
+
+_ONE_SAMPLE = f"""
+PhasesOfSample <channels: int, pads: ints, strides: ints> (x, kernels, biases) => (convolution) {{
+  first = Constant <value_ints = [0]> ()
+  second = Constant <value_ints = [1]> ()
+  map = Squeeze (x, first)
+  kernel = Squeeze (kernels, first)
+  bias = Squeeze (biases, first)
+{_CONVOLUTION}
+}}
+"""
+
+
+class PhasedDepthwise(nn.Module):
+    """A dynamic depthwise convolution, x (B,C,H,W) -> (B,C·p,⌈H/p⌉,W): row p·n + i of a channel is row n of its phase i."""
+
+    def __init__(self, dynamic: DynamicDepthwise) -> None:
+        super().__init__()
+        self.attention = dynamic.attention
+        self.weight, self.bias = dynamic.aggregation.weight, dynamic.aggregation.bias
+        self.side = dynamic.convolve.side
+
+    def forward(self, x: Tensor) -> Tensor:
+        mix = self.attention(x)
+        batch, channels, height, width = x.shape
+        kernels = self._kernels(mix @ self.weight.flatten(1), channels)
+        bias = (mix @ self.bias)[:, :, None].expand(-1, -1, _PHASES).flatten(1)
+        margin = self.side // 2
+        if exporting():
+            known: int | torch.SymInt = batch
+            return call(
+                "PhasesOfSamples" if isinstance(known, torch.SymInt) else "PhasesOfSample",
+                (x, kernels, bias),
+                {"channels": channels, "pads": [margin, margin, margin + _PHASES - 1, margin], "strides": [_PHASES, 1]},
+                like=x,
+                shape=(batch, channels * _PHASES, (height + _PHASES - 1) // _PHASES, width),
+            )
+        padded = F.pad(x, (margin, margin, margin, margin + _PHASES - 1)).flatten(0, 1)[None]
+        y = F.conv2d(padded, kernels.flatten(0, 1)[:, None], bias.flatten(), stride=(_PHASES, 1), groups=batch * channels)
+        return y.reshape(batch, channels * _PHASES, -1, width)
+
+    def _kernels(self, mixed: Tensor, channels: int) -> Tensor:
+        """(B,C·k·k) -> (B,C·p,k+p−1,k), each kernel p times, one row lower each time.
+
+        Rows of a kernel and p rows of zeros, p times over, read with a period that is one row shorter than theirs.
+        """
+        tall = self.side + _PHASES
+        kernels = F.pad(mixed.reshape(-1, channels, 1, self.side * self.side), (0, _PHASES * self.side))
+        line = kernels.expand(-1, channels, _PHASES, tall * self.side).flatten(2)
+        return line[:, :, : _PHASES * (tall - 1) * self.side].reshape(-1, channels * _PHASES, tall - 1, self.side)
+
+
+class MixingInPhases(nn.Module):
+    """Dynamic mixing (B,C,H,W) -> (B,C,H,W) whose rows are in the order of their phases between its 1×1 convolutions."""
+
+    def __init__(self, mixing: DynamicMixing) -> None:
+        super().__init__()
+        self.norm = mixing.norm
+        self.first, self.second = (PhasedDepthwise(half.conv) for half in (mixing.conv1, mixing.conv2))
+        inner, outer = mixing.proj_in, mixing.proj_out
+        assert inner.bias is not None
+        self.in_first, self.in_second = (nn.Buffer(part.clone()) for part in inner.weight.detach().chunk(2))
+        self.bias_first, self.bias_second = (nn.Buffer(part.clone()) for part in inner.bias.detach().chunk(2))
+        # Interleaved, the first half's channels are the even ones.
+        self.out_first, self.out_second = (nn.Buffer(outer.weight.detach()[:, i::2].clone()) for i in (0, 1))
+        self.bias = outer.bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        normal = self.norm(x)
+        first = F.gelu(self.first(F.gelu(F.conv2d(normal, self.in_first, self.bias_first))))
+        second = F.gelu(self.second(F.gelu(F.conv2d(normal, self.in_second, self.bias_second))))
+        batch, channels, height, width = x.shape
+        places = (batch, channels, _PHASES * ((height + _PHASES - 1) // _PHASES), width)
+        mixed = F.conv2d(first.reshape(places), self.out_first, self.bias) + F.conv2d(second.reshape(places), self.out_second)
+        ordered = mixed.reshape(batch, channels, _PHASES, -1, width).transpose(2, 3).reshape(places)
+        return ordered[:, :, :height] + x
+
+
+def _replace(module: nn.Module) -> nn.Module | Refusal | None:
+    if isinstance(module, MixingInPhases):
+        return Refusal(reason="its kernels make several rows at once already")
+    return MixingInPhases(module) if isinstance(module, DynamicMixing) else None
+
+
+def _witnesses() -> Sequence[Witness]:
+    generator = torch.Generator().manual_seed(0)
+    witnesses = []
+    for shape in ((2, 8, 17, 9), (1, 8, 8, 7), (1, 16, 3, 11)):
+        module = DynamicMixing(shape[1], 3).double()
+        seed_weights(module)
+        witnesses.append(Witness(module=module, inputs=(torch.randn(shape, generator=generator, dtype=torch.float64),)))
+    return witnesses
+
+
+def _near_misses() -> Sequence[nn.Module]:
+    return [MixingInPhases(DynamicMixing(8, 2))]
+
+
+REWRITE = Rewrite(
+    equation="(x ⊛ K)[p·n + i] = (x ⊛ₚ Kⁱ)[n], Kⁱ = K moved down by i rows; P · interleave(y, z) = P_even · y + P_odd · z",
+    serves=frozenset({"fast_run_time_kernels"}),
+    replace=_replace,
+    witnesses=_witnesses,
+    near_misses=_near_misses,
+    functions=(_SAMPLES, _ONE_SAMPLE),
+)
