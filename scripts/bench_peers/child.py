@@ -98,6 +98,8 @@ def step(name: str, *, seconds: float, **arguments: Any) -> dict[str, Any]:
                 os.killpg(process.pid, signal.SIGKILL)  # its own session: the converters that it started end with it
     if process.returncode:
         lines = [line for line in errors.decode(errors="replace").splitlines() if line.strip()]
+        if process.returncode == -signal.SIGKILL:
+            raise CandidateError("killed by the system, most likely for its memory")
         raise CandidateError(lines[-1][:300] if lines else f"ended with code {process.returncode}")
     answer: dict[str, Any] = json.loads(output.decode().splitlines()[-1])
     return {**answer, "process_seconds": round(time.perf_counter() - start, 1)}

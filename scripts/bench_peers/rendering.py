@@ -13,7 +13,7 @@ _INTRODUCTION = """# Performance
 
 Written by `scripts/bench-peers` from `docs/records/`, which hold every single sample; `scripts/bench-peers --render` writes it
 anew. All figures are float32. **edgesr** is the exported file in edgesr's own ONNX Runtime, one file for any size unless said
-otherwise. **Naive** is the same PyTorch network through `torch.onnx.export` at a static size without any rewrite, as it is and
+otherwise. **Naive** is edgesr's PyTorch reference through `torch.onnx.export` at a static size without any rewrite, as it is and
 through onnxsim, in ONNX Runtime and in OpenVINO with float32 forced (its default here is bfloat16, another precision); the faster
 of the two forms is shown. ncnn's file is made by pnnx.
 
