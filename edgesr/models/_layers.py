@@ -35,8 +35,17 @@ def check_input(x: Tensor, *, minimum: int) -> None:
         )
 
 
+class GlobalMean(nn.Module):
+    """The mean over the whole picture, (B,C,H,W) -> (B,C,1,1)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean((2, 3), keepdim=True)
+
+
 class PerSampleDepthwise(nn.Module):
     """Depthwise convolution of every sample with its own kernels, x (B,C,H,W) ⊛ kernels (B,C,k,k) -> (B,C,H,W), k odd.
+
+    The kernels may also come flat, as (B,C·k²,1,1).
 
     Samples and channels together are the channels of one grouped convolution, so that no sample sees another's kernels.
     """

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from edgesr.model import Family, OfficialWeights, Reach, Shapes
 from edgesr.models import _esc_blocks as blocks
 from edgesr.models._evidence import Evidence
-from edgesr.models._layers import PerSampleDepthwise, check_input
+from edgesr.models._layers import GlobalMean, PerSampleDepthwise, check_input
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +55,7 @@ class LongRangeConv(nn.Module):
         super().__init__()
         self.static = SymmetricConv(kernel)
         self.dwc_proj = nn.Sequential(
-            nn.AdaptiveAvgPool2d(1),
+            GlobalMean(),
             nn.Conv2d(pdim, pdim // 2, 1),
             nn.GELU(),
             nn.Conv2d(pdim // 2, 9 * pdim, 1),
@@ -63,8 +63,7 @@ class LongRangeConv(nn.Module):
         self.convolve = PerSampleDepthwise(3)
 
     def forward(self, x: Tensor, large_kernel: Tensor) -> Tensor:
-        dynamic = self.dwc_proj(x).reshape(x.shape[0], x.shape[1], 3, 3)
-        return self.static(x, large_kernel) + self.convolve(x, dynamic)
+        return self.static(x, large_kernel) + self.convolve(x, self.dwc_proj(x))
 
 
 class ESC(nn.Module):

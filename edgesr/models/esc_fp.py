@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from edgesr.model import Family, OfficialWeights, Reach, Shapes
 from edgesr.models import _esc_blocks as blocks
 from edgesr.models._evidence import Evidence
-from edgesr.models._layers import ChannelLayerNorm, PerSampleDepthwise, check_input
+from edgesr.models._layers import ChannelLayerNorm, GlobalMean, PerSampleDepthwise, check_input
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ class SeparableLongRangeConv(nn.Module):
         super().__init__()
         self.margin = (kernel - 3) // 2
         self.proj = nn.Sequential(
-            nn.AdaptiveAvgPool2d(1),
+            GlobalMean(),
             nn.Conv2d(pdim, pdim // 4, 1),
             nn.GELU(),
             nn.Conv2d(pdim // 4, 9 * pdim, 1),

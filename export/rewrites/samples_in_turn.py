@@ -18,12 +18,12 @@ from edgesr.export.rewrite import Refusal, Rewrite, Witness
 from edgesr.models._layers import PerSampleDepthwise
 
 _SAMPLES = """
-DepthwiseOfSamples <channels: int, pads: ints> (x, kernels) => (y) {
+DepthwiseOfSamples <channels: int, form: ints, pads: ints> (x, kernels) => (y) {
   first = Constant <value_ints = [0]> ()
-  second = Constant <value_ints = [1]> ()
+  shape = Constant <value_ints: ints = @form> ()
   y = Scan <num_scan_inputs = 2, body = sample (float[C,H,W] map, float[C,K,L] kernel) => (float[C,H,W] convolved) {
     batch = Unsqueeze (map, first)
-    weight = Unsqueeze (kernel, second)
+    weight = Reshape (kernel, shape)
     convolution = Conv <group: int = @channels, pads: ints = @pads> (batch, weight)
     convolved = Squeeze (convolution, first)
   }> (x, kernels)
@@ -32,7 +32,7 @@ DepthwiseOfSamples <channels: int, pads: ints> (x, kernels) => (y) {
 
 
 class DepthwiseInTurn(nn.Module):
-    """x (B,C,H,W), kernels (B,C,k,k) -> (B,C,H,W): each sample convolved with its own kernels, k = `side`."""
+    """x (B,C,H,W), kernels (B,C,k,k) or (B,C·k²,1,1) -> (B,C,H,W): each sample convolved with its own, k = `side`."""
 
     def __init__(self, side: int) -> None:
         super().__init__()
@@ -40,11 +40,15 @@ class DepthwiseInTurn(nn.Module):
 
     def forward(self, x: Tensor, kernels: Tensor) -> Tensor:
         channels, margin = x.shape[1], self.side // 2
+        form = (1, self.side, self.side)
         batch: int | torch.SymInt = x.shape[0]
         if exporting() and isinstance(batch, torch.SymInt):
-            return call("DepthwiseOfSamples", (x, kernels), {"channels": channels, "pads": [margin] * 4}, like=x, shape=x.shape)
-        samples = [F.conv2d(x[b : b + 1], kernels[b].unsqueeze(1), padding=margin, groups=channels) for b in range(len(x))]
-        return samples[0] if len(samples) == 1 else torch.cat(samples)
+            attributes = {"channels": channels, "form": [channels, *form], "pads": [margin] * 4}
+            return call("DepthwiseOfSamples", (x, kernels), attributes, like=x, shape=x.shape)
+        if batch == 1:
+            return F.conv2d(x, kernels.reshape(channels, *form), padding=margin, groups=channels)
+        weights = kernels.reshape(-1, channels, *form)
+        return torch.cat([F.conv2d(x[b : b + 1], weights[b], padding=margin, groups=channels) for b in range(len(x))])
 
 
 def _replace(module: nn.Module) -> nn.Module | Refusal | None:

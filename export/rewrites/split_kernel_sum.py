@@ -30,10 +30,9 @@ class SplitLongRangeConv(nn.Module):
         self.convolve = PerSampleDepthwise(3)
 
     def forward(self, x: Tensor, channel_kernel: Tensor, spatial_kernel: Tensor) -> Tensor:
-        dynamic = self.proj(x).reshape(x.shape[0], x.shape[1], 3, 3)
         z = F.conv2d(x, channel_kernel)
         static = F.conv2d(z, spatial_kernel, padding=spatial_kernel.shape[-1] // 2, groups=z.shape[1])
-        return static + self.convolve(z, dynamic)
+        return static + self.convolve(z, self.proj(x))
 
 
 def _replace(module: nn.Module) -> nn.Module | Refusal | None:
