@@ -2,8 +2,8 @@
 
     LN(y + x) = T⁻¹(ln(T(y) + T(x)))
 
-for all x, y (B,C,H,W), where T moves the channels to the end and ln normalises over the last axis. T only permutes, so it commutes
-with the sum; and T(x) is what the block before has just computed, for its x was T⁻¹(ln(…)).
+for all x, y (B,C,H,W), where T moves the channels to the end and ln normalises over the last axis. T only permutes, so it
+commutes with the sum; and T(x) is what the block before has just computed, for its x was T⁻¹(ln(…)).
 
 As written, every block moves the sum y + x to channels-last and back. Kept channels-last, only what enters and leaves the
 convolutions is moved. ONNX Runtime computes those in a blocked layout, into and out of which it has to copy anyway, and the move
@@ -21,21 +21,32 @@ from edgesr.models.vapsr import VastAttentionBlock
 from edgesr.seeding import seed_weights
 
 
+class ChannelsLastBlock(nn.Module):
+    """x (B,C,H,W) and `state`, the same as (B,H,W,C), -> the next state; without `state`, x is all that there is."""
+
+    def __init__(self, block: VastAttentionBlock) -> None:
+        super().__init__()
+        self.block = block
+
+    def forward(self, x: Tensor, state: Tensor | None) -> Tensor:
+        block, norm = self.block, self.block.pixel_norm
+        y = block.proj_2(block.atten_branch(F.gelu(block.proj_1(x))))
+        # A sum in front of any normalisation has nothing channels-last to add, and fuses with the convolution as it is.
+        total = (y + x).permute(0, 2, 3, 1) if state is None else y.permute(0, 2, 3, 1) + state
+        return F.layer_norm(total, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
+
+
 class ChannelsLastBlocks(nn.Module):
     """x (B,C,H,W) -> (B,C,H,W): the blocks in turn, with the state between them (B,H,W,C)."""
 
     def __init__(self, blocks: Sequence[VastAttentionBlock]) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(blocks)
+        self.blocks = nn.ModuleList(ChannelsLastBlock(block) for block in blocks)
 
     def forward(self, x: Tensor) -> Tensor:
         state: Tensor | None = None
         for block in self.blocks:
-            y = block.proj_2(block.atten_branch(F.gelu(block.proj_1(x))))
-            # The first sum has nothing channels-last to add, and fuses with the convolution as it is.
-            state = (y + x).permute(0, 2, 3, 1) if state is None else y.permute(0, 2, 3, 1) + state
-            norm = block.pixel_norm
-            state = F.layer_norm(state, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
+            state = block(x, state)
             x = state.permute(0, 3, 1, 2)
         return x
 
