@@ -43,8 +43,8 @@ class DepthwiseInTurn(nn.Module):
         form = (1, self.side, self.side)
         batch: int | torch.SymInt = x.shape[0]
         if exporting() and isinstance(batch, torch.SymInt):
-            attributes = {"channels": channels, "form": [channels, *form], "pads": [margin] * 4}
-            return call("DepthwiseOfSamples", (x, kernels), attributes, like=x, shape=x.shape)
+            sizes: dict[str, int | list[int]] = {"channels": channels, "form": [channels, *form], "pads": [margin] * 4}
+            return call("DepthwiseOfSamples", (x, kernels), sizes, like=x, shape=x.shape)
         if batch == 1:
             return F.conv2d(x, kernels.reshape(channels, *form), padding=margin, groups=channels)
         weights = kernels.reshape(-1, channels, *form)
