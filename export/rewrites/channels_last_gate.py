@@ -68,7 +68,7 @@ class GatedMLPInHalves(nn.Module):
         if exporting():
             layers = (self.kept, self.gate, self.norm, self.conv, self.fc2)
             inputs = (x, *sizes(x), *(parameter for layer in layers for parameter in layer.parameters()))
-            attributes = {
+            attributes: dict[str, int | float | list[int]] = {
                 "groups": self.conv.groups,
                 "epsilon": self.norm.eps,
                 "channels": [x.shape[3]],
@@ -110,7 +110,7 @@ def _near_misses() -> Sequence[nn.Module]:
 
 REWRITE = Rewrite(
     equation="[a, b] = gelu(W·x + w): a·(K ⊛ LN(b)) = gelu(W₁·x + w₁)·(K ⊛ LN(gelu(W₂·x + w₂)))",
-    serves=frozenset({"any_size", "channels_last"}),
+    serves=frozenset({"channels_last"}),
     replace=_replace,
     witnesses=_witnesses,
     near_misses=_near_misses,

@@ -188,7 +188,7 @@ def _near_misses() -> Sequence[nn.Module]:
 
 REWRITE = Rewrite(
     equation="softmax(s·q·kᵀ + P + M)·v = softmax([s·q, −100·o]·[k, 1 − o]ᵀ + P)·v, o: one-hot regions",
-    serves=frozenset({"any_size", "bounded_memory", "fused_attention"}),
+    serves=frozenset({"fused_attention"}),
     replace=_replace,
     witnesses=_witnesses,
     near_misses=_near_misses,

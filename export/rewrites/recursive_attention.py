@@ -115,7 +115,7 @@ class AttentionToReducedMap(nn.Module):
         before = [tensor for part in (self.dwconv, self.conv, self.norm_act, self.q) for tensor in part.parameters()]
         after = [tensor for part in (self.cpe, self.proj) for tensor in part.parameters()]
         inputs = (x, *sizes(x), small, self.key, self.value, *before, self.value_bias, *after)
-        attributes = {
+        attributes: dict[str, int | float | list[int]] = {
             "heads": self.heads,
             "groups": dim,
             "epsilon": self.epsilon,
@@ -153,7 +153,7 @@ def _near_misses() -> Sequence[nn.Module]:
 
 REWRITE = Rewrite(
     equation="T(H,W) = 2 for all H, W <= 1023, and softmax(s·q·kᵀ)·v in one operator",
-    serves=frozenset({"any_size", "bounded_memory", "fused_attention"}),
+    serves=frozenset({"fused_attention"}),
     replace=_replace,
     witnesses=_witnesses,
     near_misses=_near_misses,
