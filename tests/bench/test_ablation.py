@@ -1,0 +1,50 @@
+"""Which files scripts/ablate compares, and what it says where there is nothing to compare."""
+
+from pathlib import Path
+from typing import Any
+
+import ablate
+import pytest
+from bench_peers.child import CandidateError
+
+from edgesr.tensors import Size
+
+SIZE = Size(height=64, width=64)
+
+
+def failing(*fails: tuple[str | None, bool]) -> Any:
+    """A step that fails for these sizes, with (False) or without (True) the rewrite."""
+
+    def step(name: str, *, size: str | None, without: list[str], **rest: Any) -> dict[str, Any]:
+        if (size, bool(without)) in fails:
+            raise CandidateError("ExportError: no")
+        return {"nodes": 1}
+
+    return step
+
+
+@pytest.mark.parametrize(
+    ("fails", "kind", "reason"),
+    [
+        ((), "any size", ""),
+        (((None, True),), "static", "the export for any size fails without it: ExportError: no"),
+        (((None, False),), "static", "the export for any size fails with it: ExportError: no"),
+    ],
+)
+def test_a_static_file_where_one_for_any_size_fails(
+    fails: tuple[tuple[str | None, bool], ...], kind: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ablate, "step", failing(*fails))
+    made, found, why = ablate.exported("split-kernel-sum", "esc-fp", SIZE, tmp_path, 1)
+    assert (len(made), found, why) == (2, kind, reason)
+
+
+def test_a_rewrite_that_the_export_needs_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ablate, "step", failing((None, True), (str(SIZE), True)))
+    evidence = ablate.ablate("split-kernel-sum", "esc-fp", SIZE, 1, 1).to_json()
+    reasons = [f"the export for {size} fails without it: ExportError: no" for size in ("any size", "64x64")]
+    assert evidence == {"model": "esc-fp", "size": "64x64", "needed": "; ".join(reasons)}
+
+
+def test_where_a_rewrite_matches() -> None:
+    assert ablate.matching("split-kernel-sum", ("vapsr", "esc-fp")) == ["esc-fp"]
