@@ -9,8 +9,8 @@ K[d] = K[−d] its eigenvalues K̂ are real and the same for cosine and sine. Wh
 tile only, which are left out. So every frequency is a 1×k convolution of its own, all of them one grouped convolution.
 
 A direct convolution takes k²·C = 2704 multiplications for a pixel of each of ESC's maps, this one N/V·k·C + N²/V + N = 391.
-Transforms along the columns too would save less than they cost in moved data. B x is a strided convolution, its inverse a transposed one, so no
-tile is cut out: the number of tiles need not be known.
+Transforms along the columns too would save less than they cost in moved data. B x is a strided convolution, its inverse a
+transposed one, so no tile is cut out: the number of tiles need not be known.
 """
 
 import math
