@@ -4,12 +4,13 @@
     U = M₁ · (C x Cᵂ, C x Sᵂ),  V = M₂ · (S x Cᵂ, S x Sᵂ),
     y = C′(A + B)(Cᵂ′, −Sᵂ′) − S′(A − B)(Sᵂ′, Cᵂ′)
 
-for every x (B,C,H,W), every pointwise M without bias, H and W of at least 1. C[f,h] = cos(2πfh/H)/√H and S the same with sin hold
-the frequencies 0…H/2, Cᵂ and Sᵂ those of the columns; a prime is the transpose with the weights 1 and 2 of the frequencies that
-stand for themselves and for a pair. A is the spectrum's half of frequencies +f, B that of −f, so that one product serves both:
-cos is even and sin odd in f. M₁ and M₂ are M's columns, real and imaginary, with signs. Everything between the transforms is
-pointwise, so the frequencies need no order. What irfft2 ignores, the imaginary parts of the columns' frequencies 0 and W/2, meets
-sin 0 and sin πw, which are 0.
+for every x (B,C,H,W), every pointwise M without bias, H and W of at least 1. C[f,h] = cos(2πfh/H)/√H and S the same with sin
+hold the frequencies 0…H/2, Cᵂ and Sᵂ those of the columns; a prime is the transpose with the weights 1 and 2 of the
+frequencies that stand for themselves and for a pair. A is the spectrum's half of frequencies +f, B that of −f, so that one
+product serves both: cos is even and sin odd in f. Both are so in h, too, so that rows h and H − h are added or subtracted
+before their product, and half of it is left, there and back. M₁ and M₂ are M's columns, real and imaginary, with signs.
+Everything between the transforms is pointwise, so the frequencies need no order. What irfft2 ignores, the imaginary parts of
+the columns' frequencies 0 and W/2, meets sin 0 and sin πw, which are 0.
 
 Most runtimes have no Fourier transform, and the one of ONNX Runtime takes longer than these products.
 """
@@ -49,16 +50,23 @@ class FourierMatmul(nn.Module):
         rows, bins = height // 2 + 1, width // 2 + 1
         there, back_even, back_odd = _column_transforms(width, x)
 
-        columns = (there @ x).reshape(batch, height, bins * 2 * dim)
-        u = (cos @ columns).reshape(batch, rows * bins, 2 * dim) @ self.even
-        v = (sin @ columns).reshape(batch, rows * bins, 2 * dim) @ (_quarter_turn(dim, x) @ self.even)
+        # Along the column, too, cos is even and sin odd: a row and its mirror image are added or subtracted first. Rows 0 and
+        # H/2 are their own mirror images and come twice: half the weight.
+        half = weight.T / 2
+        cos, sin = cos[:, :rows] * half, sin[:, :rows] * half
+        row = torch.arange(height, device=x.device)
+        upper, mirrored = x[:, :rows], x.index_select(1, (height - row[:rows]) % torch.full_like(row[:rows], height))
+        summed = (there @ (upper + mirrored)).reshape(batch, rows, bins * 2 * dim)
+        differing = (there @ (upper - mirrored)).reshape(batch, rows, bins * 2 * dim)
+        u = (cos @ summed).reshape(batch, rows * bins, 2 * dim) @ self.even
+        v = (sin @ differing).reshape(batch, rows * bins, 2 * dim) @ (_quarter_turn(dim, x) @ self.even)
         above, below = F.gelu(u + v), F.gelu(u - v)
-        even = back_even @ (above + below).reshape(batch, rows, 2 * bins, dim)
-        odd = back_odd @ (above - below).reshape(batch, rows, 2 * bins, dim)
-        # Frequencies 0 and H/2 are in both halves, and every other one in one: half the weight of a pair.
-        half = weight / 2
-        y = (half * cos).T @ even.reshape(batch, rows, width * dim) - (half * sin).T @ odd.reshape(batch, rows, width * dim)
-        return y.reshape(batch, height, width, dim)
+        even = (back_even @ (above + below).reshape(batch, rows, 2 * bins, dim)).reshape(batch, rows, width * dim)
+        odd = (back_odd @ (above - below).reshape(batch, rows, 2 * bins, dim)).reshape(batch, rows, width * dim)
+        # Back, frequencies 0 and H/2 are in both halves of the spectrum and the others in one: the same matrices once more.
+        even, odd = cos @ even, sin @ odd
+        both = torch.cat([even - odd, even + odd], dim=1)
+        return both.index_select(1, torch.where(row < rows, row, rows + height - row)).reshape(batch, height, width, dim)
 
 
 def _waves(length: int, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
