@@ -71,10 +71,11 @@ def inline(model: "ir.Model", functions: Mapping[str, Sequence[str]], *, opset: 
             for node in function.all_nodes():
                 node.metadata_props[stamp] = rewrite
             model.functions[function.identifier()] = function
+    model.opset_imports.setdefault(CONTRIB, 1)
     InlinePass()(model)
     left = {node.op_type for node in model.graph.all_nodes() if node.domain == DOMAIN}
     if left:
         raise ExportError(f"the network calls ONNX functions that no rewrite has: {', '.join(sorted(left))}")
-    model.opset_imports.pop(DOMAIN, None)
-    if any(node.domain == CONTRIB for node in model.graph.all_nodes()):
-        model.opset_imports[CONTRIB] = 1
+    model.functions.clear()
+    for domain in set(model.opset_imports) - {node.domain for node in model.graph.all_nodes()} - {""}:
+        del model.opset_imports[domain]

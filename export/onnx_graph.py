@@ -7,6 +7,8 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 
 import onnx
+import onnx_ir as ir
+import onnx_ir.passes.common as passes
 import onnxscript.optimizer
 import onnxsim
 import torch
@@ -26,6 +28,18 @@ _READ_ELEMENTS, _FOLDED_ELEMENTS = 32768, 8192
 """Constants of up to the one are folded, but not into larger ones than the other (rearranged weights, which take the place of
 what they are made from, excepted): a table that follows from few numbers stays out of the file.
 """
+
+# onnxscript's optimizer would also try its patterns on every node, which takes seconds and finds nothing that onnxsim does not.
+_TIDY = ir.passes.Sequential(
+    passes.RemoveUnusedNodesPass(),
+    passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
+    passes.LiftSubgraphInitializersToMainGraphPass(),
+    passes.DeduplicateInitializersPass(),
+    passes.CommonSubexpressionEliminationPass(),
+    passes.IdentityEliminationPass(),
+    passes.OutputFixPass(),
+    passes.NameFixPass(),
+)
 
 
 def onnx_from_module(
@@ -95,7 +109,8 @@ def _quiet_tools() -> Iterator[None]:
 def _simplified(program: torch.onnx.ONNXProgram) -> onnx.ModelProto:
     """Simplify, check, and reduce the metadata to our stamps (onnxsim drops all of it; the exporter's holds paths)."""
     with _quiet_tools():
-        onnxscript.optimizer.optimize_ir(program.model, input_size_limit=_READ_ELEMENTS, output_size_limit=_FOLDED_ELEMENTS)
+        onnxscript.optimizer.fold_constants(program.model, input_size_limit=_READ_ELEMENTS, output_size_limit=_FOLDED_ELEMENTS)
+        _TIDY(program.model)
     model = program.model_proto
     stamps = {output: name for node in all_nodes(model.graph) if (name := _rewrite_of(node)) for output in node.output}
     # onnxsim would fold tables of any size, so folding is left to the step before.
