@@ -21,6 +21,7 @@ class OrtSession:
         self._session = session
         self._input = manifest.input.name
         self._batch = manifest.input.shape[0]
+        self._dtype = manifest.input.dtype
         self.scale = manifest.scale
         self.sizes: SizeRule = manifest.sizes
 
@@ -32,7 +33,7 @@ class OrtSession:
         return self._run(image)
 
     def _run(self, image: FloatArray) -> FloatArray:
-        (output,) = self._session.run(None, {self._input: np.ascontiguousarray(image)})
+        (output,) = self._session.run(None, {self._input: np.ascontiguousarray(image, dtype=self._dtype)})
         return np.asarray(output, dtype=np.float32)
 
 
