@@ -1,21 +1,17 @@
-"""ESC's attention in windows: logits of a few rows of queries at a time, window after window, with biases cut from a small table.
+"""ESC's attention in windows: one window at a time, with biases that are spread from a small table.
 
-    softmax(Q·Kᵀ/√d + B)·V, row by row:   y[q] = Σₖ exp(l[q,k] − m[q])·V[k] / Σₖ exp(l[q,k] − m[q]),   m[q] = maxₖ l[q,k]
-
-for every q by itself, so that queries may be taken in any portions; 1/√d goes into the weights that make Q. Further:
+    softmax(Q·Kᵀ/√d + B)·V, window by window, where 1/√d goes into the weights that make Q. Further:
 
     Q·(K + 1·bᵀ)ᵀ = Q·Kᵀ + (Q·b)·1ᵀ, and softmax(l + c) = softmax(l) for every number c: the bias of the keys has no effect
     pixelwise(continue(x)) = continue(pixelwise(x)): a 1×1 convolution commutes with reflection and with partition into windows
-    B[(qy,qx),(ky,kx)] = T[ky − qy + w − 1, kx − qx + w − 1] = E[qx, ky − qy + w − 1, kx],   E[qx,j,kx] = T[j, kx − qx + w − 1]
-    softmax([l, −∞])·[V; 0] = softmax(l)·V
+    B[(qy,qx),(ky,kx)] = T[ky − qy + w − 1, kx − qx + w − 1]
+    T[k − q + w − 1] = [T; 0; T; 0; …][(2w − 1)·q + k + w − 1] in each direction, for 0 ≤ q, k < w
 
-for every x (B,C,H,W) with H and W of at least w/2+1 and every table T (2w−1)×(2w−1) of each head. E has w·(2w−1)·w entries where
-B has w⁴, and the biases of one row of queries against all keys lie in it side by side: a slice, where the reference gathers.
+for every x (B,C,H,W) with H and W of at least w/2+1 and every table T (2w−1)×(2w−1) of each head. So B follows from T by
+repetition and cuts, and the file holds neither the w⁴ biases of a head nor the indices that the reference gathers them by.
 
-The logits of all windows are never alive at once: ESC's would take 268 MB at 128×128. Those of one turn stay in the cache, and so
-do its biases, from which the product of one head starts (Gemm) and which all windows share. Keys of logit −∞ are added where a
-row of logits would take a multiple of 4096 bytes, because rows that far apart compete for the same places in the first cache:
-the two products take a seventh less time. com.microsoft.MultiHeadAttention in place of the standard operators won nothing.
+The logits of all windows are never alive at once: ESC's would take 268 MB at 128×128. The body of the Scan reads nothing but its
+slices and constants, B is made in it, and it holds no other Scan: runtimes that know Scan demand that, and make B when they load.
 """
 
 from collections.abc import Sequence
@@ -24,167 +20,100 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgesr.export.onnx_functions import call, exporting
 from edgesr.export.rewrite import Refusal, Rewrite, Witness
+from edgesr.export.rewrites._window_attention import ATTRIBUTES, INPUTS, MERGE, PARTITION, ProjectedWindows
 from edgesr.models._esc_blocks import WindowAttention
 from edgesr.seeding import seed_weights
 
-_TURN_BYTES = 1 << 19
-"""What the logits of one turn take at most: with their biases they fill the second-level cache of a core."""
-_ALIASING, _SPARE = 1024, 16
-"""Rows of a multiple of so many logits get so many keys more that are not there."""
-
-_PARTITION = """ (x, w_query, b_query, w_key, w_value, b_value, w_out, b_out, shifted, starts, absent) => (y) {
-  none = Constant <value_ints = [0]> ()
-  nothing = Constant <value_ints = [0, 0, 0, 0, 0]> ()
-  origin = Constant <value_ints = [0, 0]> ()
-  plane = Constant <value_ints = [1, 2]> ()
-  rest = Constant <value_ints = [-1]> ()
-  side = Constant <value_ints: ints = @side> ()
-  list = Constant <value_ints: ints = @list> ()
-  row = Constant <value_ints: ints = @row> ()
-  size = Shape <start = 1, end = 3> (x)
-  minus_size = Neg (size)
-  missing = Mod (minus_size, side)
-  continuation = Concat <axis = 0> (nothing, missing, none)
-  whole = Pad <mode = "reflect"> (x, continuation)
-  map = Shape (whole)
-  width = Shape <start = 2, end = 3> (whole)
-  columns = Div (width, side)
-  tiling = Concat <axis = 0> (rest, side, columns, row)
-  tiles = Reshape (whole, tiling)
-  tiles_in_turn = Transpose <perm = [0, 2, 1, 3]> (tiles)
-  pixels = Reshape (tiles_in_turn, list)
-  query = Gemm <transB = 1> (pixels, w_query, b_query)
-  key = Gemm <transB = 1> (pixels, w_key)
-  value = Gemm <transB = 1> (pixels, w_value, b_value)
+_HEAD = f"""
+WindowAttention <{ATTRIBUTES}, heads: ints,
+  repeated_x: ints, line_x: ints, cut_x: ints, rows_x: ints, repeated_y: ints, line_y: ints, cut_y: ints, rows_y: ints,
+  offset: ints, square: ints>
+({INPUTS}, table) => (y) {{
 """
 
 _CORE = """
-  portions_of_heads = Constant <value_ints: ints = @portions> ()
-  keys_of_heads = Constant <value_ints: ints = @keys> ()
-  spare_keys = Constant <value_ints: ints = @spare_keys> ()
-  spare_biases = Constant <value_ints: ints = @spare_biases> ()
-  logits_shape = Constant <value_ints: ints = @logits> ()
-  second = Constant <value_ints = [1]> ()
-  query_portions = Reshape (query, portions_of_heads)
-  key_heads = Reshape (key, keys_of_heads)
-  value_heads = Reshape (value, keys_of_heads)
-  key_rows = Pad (key_heads, spare_keys)
-  value_rows = Pad (value_heads, spare_keys)
-  head_queries = Transpose <perm = [3, 1, 0, 2, 4]> (query_portions)
-  head_keys = Transpose <perm = [2, 0, 3, 1]> (key_rows)
-  head_values = Transpose <perm = [2, 0, 1, 3]> (value_rows)
-  attended = Scan <num_scan_inputs = 4, body = head (
-    float[P,N,Q,D] queries, float[N,D,K] keys, float[N,K,D] values, float[Q,T,W] tables
-  ) => (float[P,N,Q,D] head_answers) {
-    head_answers = Scan <num_scan_inputs = 2, body = portion (float[N,Q,D] some, int64[1] start) => (float[N,Q,D] answers) {
-      end = Add (start, side)
-      slice = Slice (tables, start, end, second)
-      biases_of_keys = Reshape (slice, logits_shape)
-      biases = Pad (biases_of_keys, spare_biases, absent)
-      answers = Scan <num_scan_inputs = 3, body = window (float[Q,D] q, float[D,K] k, float[K,D] v) => (float[Q,D] answer) {
-        logits = Gemm (q, k, biases)
-        weights = Softmax <axis = -1> (logits)
-        answer = MatMul (weights, v)
-      }> (some, keys, values)
-    }> (queries, starts)
-  }> (head_queries, head_keys, head_values, shifted)
-  windows = Transpose <perm = [2, 1, 3, 0, 4]> (attended)
+  pixels_of_heads = Constant <value_ints: ints = @heads> ()
+  query_heads = Reshape (query, pixels_of_heads)
+  key_heads = Reshape (key, pixels_of_heads)
+  value_heads = Reshape (value, pixels_of_heads)
+  queries = Transpose <perm = [0, 2, 1, 3]> (query_heads)
+  keys = Transpose <perm = [0, 2, 3, 1]> (key_heads)
+  values = Transpose <perm = [0, 2, 1, 3]> (value_heads)
+  attended = Scan <num_scan_inputs = 3, body = window (float[A,Q,D] q, float[A,D,K] k, float[A,K,D] v) => (float[A,Q,D] answer) {
+    start = Constant <value_ints = [0]> ()
+    offset = Constant <value_ints: ints = @offset> ()
+    far = Constant <value_ints = [1048576]> ()
+    second = Constant <value_ints = [1]> ()
+    third = Constant <value_ints = [2]> ()
+    last = Constant <value_ints = [3]> ()
+    repeated_x = Constant <value_ints: ints = @repeated_x> ()
+    line_x = Constant <value_ints: ints = @line_x> ()
+    cut_x = Constant <value_ints: ints = @cut_x> ()
+    rows_x = Constant <value_ints: ints = @rows_x> ()
+    repeated_y = Constant <value_ints: ints = @repeated_y> ()
+    line_y = Constant <value_ints: ints = @line_y> ()
+    cut_y = Constant <value_ints: ints = @cut_y> ()
+    rows_y = Constant <value_ints: ints = @rows_y> ()
+    square = Constant <value_ints: ints = @square> ()
+    written_x = Expand (table, repeated_x)
+    in_line_x = Reshape (written_x, line_x)
+    enough_x = Slice (in_line_x, start, cut_x, third)
+    moved_x = Reshape (enough_x, rows_x)
+    biases_x = Slice (moved_x, offset, far, last)
+    again = Unsqueeze (biases_x, second)
+    written_y = Expand (again, repeated_y)
+    in_line_y = Reshape (written_y, line_y)
+    enough_y = Slice (in_line_y, start, cut_y, second)
+    moved_y = Reshape (enough_y, rows_y)
+    biases_y = Slice (moved_y, offset, far, third)
+    of_queries = Transpose <perm = [0, 1, 3, 2, 4]> (biases_y)
+    biases = Reshape (of_queries, square)
+    products = MatMul (q, k)
+    logits = Add (products, biases)
+    weights = Softmax <axis = -1> (logits)
+    answer = MatMul (weights, v)
+  }> (queries, keys, values)
+  windows = Transpose <perm = [0, 2, 1, 3]> (attended)
 """
 
-_MERGE = """
-  mixed = Reshape (windows, list)
-  out = Gemm <transB = 1> (mixed, w_out, b_out)
-  untiling = Concat <axis = 0> (rest, columns, side, row)
-  out_tiles = Reshape (out, untiling)
-  out_rows = Transpose <perm = [0, 2, 1, 3]> (out_tiles)
-  out_whole = Reshape (out_rows, map)
-  y = Slice (out_whole, origin, size, plane)
-}
-"""
 
-_HEAD = (
-    "WindowAttention <side: ints, list: ints, row: ints, portions: ints, keys: ints, spare_keys: ints, spare_biases: ints,"
-    " logits: ints>"
-)
-
-
-class WindowAttentionInTurn(nn.Module):
+class WindowAttentionInTurn(ProjectedWindows):
     """x (B,C,H,W) -> (B,C,H,W): the same function as the WindowAttention that it is made from."""
 
-    def __init__(
-        self, *, window: int, heads: int, table: nn.Parameter, query: nn.Linear, key: nn.Linear, value: nn.Linear, out: nn.Linear
-    ) -> None:
-        super().__init__()
-        self.window, self.heads = window, heads
-        self.rows = rows_in_a_turn(window)
-        self.spare = _SPARE if window**2 % _ALIASING == 0 else 0
-        self.table = table
-        self.query, self.key, self.value, self.out = query, key, value, out
+    function = "WindowAttention"
 
-    def forward(self, x: Tensor) -> Tensor:
-        last = x.permute(0, 2, 3, 1)
-        y = self._call(last) if exporting() else self._compute(last)
-        return y.permute(0, 3, 1, 2)
-
-    def shifted_tables(self) -> Tensor:
-        """E for each row of queries in a turn, moved down by that row, (heads, rows·w, 2w+rows−2, w)."""
-        w, rows = self.window, self.rows
+    def biases(self) -> Tensor:
+        """B, (heads,w²,w²)."""
+        w, heads, odd = self.window, self.heads, 2 * self.window - 1
         # A row of 2w entries, written over and over and cut into rows of 2w−1, moves on by one entry from row to row.
-        table = self.table.expand(-1, -1, w, -1).reshape(self.heads, 2 * w - 1, 2 * w * w)[:, :, : w * (2 * w - 1)]
-        table = table.reshape(self.heads, 2 * w - 1, w, 2 * w - 1)[:, :, :, w - 1 :].transpose(1, 2)
-        return torch.cat([F.pad(table, (0, 0, row, rows - 1 - row)) for row in range(rows)], dim=1)
+        table = self.table.expand(-1, -1, w, -1).reshape(heads, 2 * w, 2 * w * w)[:, :, : w * odd]
+        table = table.reshape(heads, 2 * w, w, odd)[:, :, :, w - 1 :]
+        table = table.unsqueeze(1).expand(-1, w, -1, -1, -1).reshape(heads, 2 * w * w, w, w)[:, : w * odd]
+        table = table.reshape(heads, w, odd, w, w)[:, :, w - 1 :]
+        return table.transpose(2, 3).reshape(heads, w * w, w * w)
 
-    def starts(self) -> Tensor:
-        """Where each turn's slice of the shifted tables starts, (turns,1)."""
-        return torch.arange(self.window - 1, -1, -self.rows).unsqueeze(1)
+    def attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        return (query @ key.transpose(2, 3) + self.biases()).softmax(dim=3) @ value
 
-    def _compute(self, x: Tensor) -> Tensor:
-        """(B,H,W,C) -> (B,H,W,C)."""
-        batch, height, width, channels = x.shape
-        w, heads, dim = self.window, self.heads, channels // self.heads
-        rows, columns = -(-height // w), -(-width // w)
-        x = F.pad(x.permute(0, 3, 1, 2), (0, columns * w - width, 0, rows * w - height), mode="reflect").permute(0, 2, 3, 1)
-        pixels = x.reshape(batch * rows, w, columns, w * channels).transpose(1, 2).reshape(-1, w * w, channels)
-        query, key, value = (
-            linear(pixels).reshape(-1, w * w, heads, dim).transpose(1, 2) for linear in (self.query, self.key, self.value)
-        )
-        key, value = F.pad(key, (0, 0, 0, self.spare)), F.pad(value, (0, 0, 0, self.spare))
-        tables, answers = self.shifted_tables(), []
-        for portion, start in zip(query.split(self.rows * w, dim=2), self.starts().flatten().tolist(), strict=True):
-            bias = F.pad(tables[:, :, start : start + w].flatten(2), (0, self.spare), value=-torch.inf)
-            answers.append((portion @ key.transpose(2, 3) + bias).softmax(dim=3) @ value)
-        y = self.out(torch.cat(answers, dim=2).transpose(1, 2).reshape(-1, w * w, channels))
-        y = y.reshape(batch * rows, columns, w, w * channels).transpose(1, 2)
-        return y.reshape(batch, rows * w, columns * w, channels)[:, :height, :width]
-
-    def _call(self, x: Tensor) -> Tensor:
-        linears = (self.query, self.key, self.value, self.out)
-        weights = [tensor for linear in linears for tensor in linear.parameters()]
-        absent = torch.full((), -torch.inf, dtype=x.dtype)
-        inputs = (x, *weights, self.shifted_tables(), self.starts(), absent)
-        return call("WindowAttention", inputs, self.attributes(x.shape[3]), like=x, shape=x.shape)
+    def tables(self) -> tuple[Tensor, ...]:
+        return (self.table,)
 
     def attributes(self, channels: int) -> dict[str, int | list[int]]:
-        """The numbers in the ONNX function."""
-        w, heads, turn = self.window, self.heads, self.rows * self.window
-        return {
-            "side": [w],
-            "list": [-1, channels],
-            "row": [w * channels],
-            "portions": [-1, w // self.rows, turn, heads, channels // heads],
-            "keys": [-1, w * w, heads, channels // heads],
-            "spare_keys": [0, 0, 0, 0, 0, self.spare, 0, 0],
-            "spare_biases": [0, 0, 0, self.spare],
-            "logits": [turn, w * w],
+        w, heads, odd = self.window, self.heads, 2 * self.window - 1
+        return super().attributes(channels) | {
+            "heads": [-1, w * w, heads, channels // heads],
+            "repeated_x": [heads, 2 * w, w, 2 * w],
+            "line_x": [heads, 2 * w, 2 * w * w],
+            "cut_x": [w * odd],
+            "rows_x": [heads, 2 * w, w, odd],
+            "repeated_y": [heads, w, 2 * w, w, w],
+            "line_y": [heads, 2 * w * w, w, w],
+            "cut_y": [w * odd],
+            "rows_y": [heads, w, odd, w, w],
+            "offset": [w - 1],
+            "square": [heads, w * w, w * w],
         }
-
-
-def rows_in_a_turn(window: int) -> int:
-    """As many rows of queries as divide the window and whose logits of one head fit; one where that is not enough."""
-    row = 4 * window**3
-    return max(rows for rows in range(1, window + 1) if window % rows == 0 and (rows == 1 or rows * row <= _TURN_BYTES))
 
 
 def in_turn(reference: WindowAttention) -> WindowAttentionInTurn:
@@ -198,7 +127,7 @@ def in_turn(reference: WindowAttention) -> WindowAttentionInTurn:
     return WindowAttentionInTurn(
         window=reference.window,
         heads=reference.heads,
-        table=nn.Parameter(F.pad(table, (0, 1))),
+        table=nn.Parameter(F.pad(table, (0, 1, 0, 0, 0, 1))),
         query=_linear(query * scale, query_bias * scale),
         key=_linear(key, None),
         value=_linear(value, value_bias),
@@ -216,7 +145,7 @@ def _linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:
 
 def _replace(module: nn.Module) -> nn.Module | Refusal | None:
     if isinstance(module, WindowAttentionInTurn):
-        return Refusal(reason="its queries are taken in portions already")
+        return Refusal(reason="its windows are taken one by one already")
     return in_turn(module) if isinstance(module, WindowAttention) else None
 
 
@@ -236,10 +165,10 @@ def _near_misses() -> Sequence[nn.Module]:
 
 
 REWRITE = Rewrite(
-    equation="softmax(Q·Kᵀ/√d + B)·V row by row of queries, B[(qy,qx),(ky,kx)] = E[qx, ky − qy + w − 1, kx]",
+    equation="softmax(Q·Kᵀ/√d + B)·V window by window, B[(qy,qx),(ky,kx)] = T[ky − qy + w − 1, kx − qx + w − 1]",
     serves=frozenset({"any_size", "bounded_memory"}),
     replace=_replace,
     witnesses=_witnesses,
     near_misses=_near_misses,
-    functions=(_HEAD + _PARTITION + _CORE + _MERGE,),
+    functions=(_HEAD + PARTITION + _CORE + MERGE,),
 )

@@ -25,6 +25,7 @@ TARGET = Target(
             "any_batch",
             "any_size",
             "bounded_memory",
+            "cache_sized_attention",
             "channels_last",
             "fast_run_time_kernels",
             "few_multiplications",
