@@ -43,9 +43,9 @@ def _open(artifact: Artifact) -> OrtSession:
     options = onnxruntime.SessionOptions()
     # Every map is freed after its last use. The runtime's own plans keep maps longer, to reuse them, and from the second run on
     # hold one more block for all of them. Peak RSS in MB after one run and after five, without and with both plans: vapsr
-    # 180x320 138, 139 and 177, 276; esc-light 128x128 137, 138 and 168, 240; srconvnet 128x128 330, 331 and 331, 483. CPU time
-    # without, relative to with: vapsr 0.94 at 128x128, 1.00 at 180x320; srconvnet 1.03, all within this measurement's noise.
-    # The arena stays: without it every run takes its pages anew, for 1.1 of the CPU time.
+    # 128x128 90, 90 and 101, 129; 180x320 147, 147 and 186, 286; esc-light 180x320 259, 261 and 394, 676. CPU time without,
+    # relative to with, one thread on a busy machine: vapsr 0.95 at 128x128; esc-light 0.99 at 128x128 and at 180x320.
+    # The arena stays: without it every run takes its pages anew, for 1.1 of the CPU time (vapsr, 180x320).
     options.enable_mem_reuse = False
     options.enable_mem_pattern = False
     return OrtSession(_load(artifact.path, onnxruntime.InferenceSession, options), artifact.manifest)
