@@ -51,6 +51,13 @@ def call(
     )
 
 
+def sizes(x: "Tensor") -> "list[Tensor]":
+    """N, H and W of x (N,H,W,C), which PyTorch's exporter takes from the network's input, so that all blocks share them."""
+    import torch
+
+    return [torch.scalar_tensor(side, dtype=torch.int64) for side in x.shape[:3]]
+
+
 def inline(model: "ir.Model", functions: Mapping[str, Sequence[str]], *, opset: int, stamp: str) -> None:
     """Replace every call in `model` by the nodes of its function.
 

@@ -16,7 +16,7 @@ from torch import nn
 
 from edgesr.errors import ExportError
 from edgesr.export.onnx_functions import inline
-from edgesr.export.opset import EXPORTED, lower_to_17
+from edgesr.export.opset import EXPORTED, GELU, expand_gelu, lower_to_17
 from edgesr.tensors import Size, SizeRule
 
 INPUT, OUTPUT = "input", "output"
@@ -76,9 +76,7 @@ def onnx_from_module(
     if program is None:
         raise ExportError("PyTorch's exporter returned no program")
     inline(program.model, functions or {}, opset=max(opset, EXPORTED), stamp=REWRITE_KEY)
-    if opset < EXPORTED:
-        lower_to_17(program.model)
-    return _simplified(program)
+    return _simplified(program, opset)
 
 
 def _symbols(sizes: SizeRule) -> dict[int, torch.export.Dim]:
@@ -106,10 +104,14 @@ def _quiet_tools() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def _simplified(program: torch.onnx.ONNXProgram) -> onnx.ModelProto:
-    """Simplify, check, and reduce the metadata to our stamps (onnxsim drops all of it; the exporter's holds paths)."""
+def _simplified(program: torch.onnx.ONNXProgram, opset: int) -> onnx.ModelProto:
+    """Simplify, lower, check, and reduce the metadata to our stamps (onnxsim drops all of it; the exporter's holds paths)."""
     with _quiet_tools():
         onnxscript.optimizer.fold_constants(program.model, input_size_limit=_READ_ELEMENTS, output_size_limit=_FOLDED_ELEMENTS)
+        if opset < GELU:
+            expand_gelu(program.model)
+        if opset < EXPORTED:
+            lower_to_17(program.model)
         _TIDY(program.model)
     model = program.model_proto
     stamps = {output: name for node in all_nodes(model.graph) if (name := _rewrite_of(node)) for output in node.output}

@@ -1,4 +1,4 @@
-"""The ONNX functions of RGT's attention in rectangles (see `rectangle_attention`)."""
+"""The ONNX functions of RGT's attention in rectangles (see `rectangle_attention` and `fused_attention`)."""
 
 _POSITIONS = """
 RectanglePositions <window: ints, shift: int, multiple: int> (length) => (read, code, number, offset) {
@@ -108,14 +108,13 @@ RectanglePlaces <area: int, w: ints> (batch, per_row, row_number, row_offset, co
 }
 """
 
-_ATTENTION = """
-RectangleAttention <h: int, w: int, hs: ints, ws: ints, down: int, right: int, multiple: int, heads: int, half: int, area: int,
-                    windows: ints, bias: ints, channels: ints, half_channels: ints>
-    (x, value, batch, height, width, query_weight, key_weight, table) => (y) {
+_SIGNATURE = """RectangleAttention
+  <h: int, w: int, hs: ints, ws: ints, down: int, right: int, multiple: int, heads: int, half: int, area: int, windows: ints,
+   split: ints, bias: ints, channels: ints, half_channels: ints>
+  (x, value, batch, height, width, query_weight, key_weight, table) => (y) {
   two = Constant <value_int = 2> ()
   which = Constant <value_int: int = @half> ()
   rest = Constant <value_ints = [-1]> ()
-  ones = Constant <value_ints = [1, 1]> ()
   whole = Constant <value_ints: ints = @channels> ()
   part = Constant <value_ints: ints = @half_channels> ()
   windows_shape = Constant <value_ints: ints = @windows> ()
@@ -126,12 +125,65 @@ RectangleAttention <h: int, w: int, hs: ints, ws: ints, down: int, right: int, m
     <window: ints = @ws, shift: int = @right, multiple: int = @multiple> (width)
   row_start = Mul (row_read, width)
   read = edgesr.RectangleCut <h: ints = @hs, w: ints = @ws> (row_start, column_read)
-  read_twice = Mul (read, two)
-  read_half = Add (read_twice, which)
   row_codes = Mul (row_code, two)
   code = edgesr.RectangleCut <h: ints = @hs, w: ints = @ws> (row_codes, column_code)
   feature, inside = edgesr.RectangleFeatures (code)
+"""
 
+# The body of the Scan reads nothing but its slices and constants: not every runtime lets it see what was computed outside.
+_STANDARD = """
+  one = Constant <value_int = 1> ()
+  sides = Constant <value_ints = [1, 2]> ()
+  zero = Constant <value_int = 0> ()
+  area_of_map = Mul (height, width)
+  sample = Range (zero, batch, one)
+  sample_start = Mul (sample, area_of_map)
+  sample_start_ = Unsqueeze (sample_start, one)
+  read_ = Unsqueeze (read, one)
+  read_of_all = Add (read_, sample_start_)
+  read_twice = Mul (read_of_all, two)
+  read_half = Add (read_twice, which)
+  pixels_shape = Concat <axis = 0> (rest, whole)
+  halves_shape = Concat <axis = 0> (rest, part)
+  x_pixels = Reshape (x, pixels_shape)
+  value_pixels = Reshape (value, halves_shape)
+  x_rows = Gather <axis = 0> (x_pixels, read_of_all)
+  value_rows = Gather <axis = 0> (value_pixels, read_half)
+  attended = Scan <num_scan_inputs = 4, body = row
+      (float[B,L,F] gathered, float[B,L,V] value_gathered, float[L,K] known, float[L,one] factor) => (float[R,P,C] mixed) {
+    ones = Constant <value_ints = [1, 1]> ()
+    heads_shape = Constant <value_ints: ints = @split> ()
+    mixed_shape = Constant <value_ints = [0, 0, -1]> ()
+    position_bias = edgesr.RectangleBias <h: int = @h, w: int = @w, shape: ints = @bias> (table)
+    kept = Mul (gathered, factor)
+    samples = Shape <start = 0, end = 1> (gathered)
+    batch_shape = Concat <axis = 0> (samples, ones)
+    known_of_all = Expand (known, batch_shape)
+    known_too = Concat <axis = 2> (kept, known_of_all)
+    value_ = Mul (value_gathered, factor)
+    known_windows = Reshape (known_too, windows_shape)
+    value_windows = Reshape (value_, windows_shape)
+    query_ = MatMul (known_windows, query_weight)
+    key_ = MatMul (known_windows, key_weight)
+    query_heads = Reshape (query_, heads_shape)
+    key_heads = Reshape (key_, heads_shape)
+    value_heads = Reshape (value_windows, heads_shape)
+    query = Transpose <perm = [0, 2, 1, 3]> (query_heads)
+    key = Transpose <perm = [0, 2, 3, 1]> (key_heads)
+    values = Transpose <perm = [0, 2, 1, 3]> (value_heads)
+    products = MatMul (query, key)
+    logits = Add (products, position_bias)
+    weights = Softmax <axis = 3> (logits)
+    mixed_heads = MatMul (weights, values)
+    mixed_pixels = Transpose <perm = [0, 2, 1, 3]> (mixed_heads)
+    mixed = Reshape (mixed_pixels, mixed_shape)
+  }> (x_rows, value_rows, feature, inside)
+"""
+
+_FUSED = """
+  ones = Constant <value_ints = [1, 1]> ()
+  read_twice = Mul (read, two)
+  read_half = Add (read_twice, which)
   batch_ = Reshape (batch, rest)
   batch_shape = Concat <axis = 0> (batch_, ones)
   pixels_shape = Concat <axis = 0> (batch_, rest, whole)
@@ -154,7 +206,9 @@ RectangleAttention <h: int, w: int, hs: ints, ws: ints, down: int, right: int, m
     value_windows = Reshape (value_, windows_shape)
     mixed = com.microsoft.MultiHeadAttention <num_heads: int = @heads, scale = 1.0> (query, key, value_windows, , , position_bias)
   }> (read, read_half, feature, inside)
+"""
 
+_PLACED = """
   per_row_ = Shape <start = 1, end = 2> (read)
   per_row = Squeeze (per_row_)
   place_of_pixel = edgesr.RectanglePlaces <area: int = @area, w: ints = @ws>
@@ -165,9 +219,8 @@ RectangleAttention <h: int, w: int, hs: ints, ws: ints, down: int, right: int, m
 }
 """
 
-_LOCAL = """
-RectangleLocalAttention <h: int, w: int, hs: ints, ws: ints, down: int, right: int, multiple: int, heads: int, groups: int,
-                         area: int, windows: ints, bias: ints, channels: ints, half_channels: ints>
+_LOCAL = """RectangleLocalAttention <h: int, w: int, hs: ints, ws: ints, down: int, right: int, multiple: int, heads: int,
+                         groups: int, area: int, windows: ints, split: ints, bias: ints, channels: ints, half_channels: ints>
     (x, batch, height, width, value_weight, value_bias, conv_weight, conv_bias, proj_weight, proj_bias,
      query_weight_0, key_weight_0, table_0, query_weight_1, key_weight_1, table_1) => (y) {
   rest = Constant <value_ints = [-1]> ()
@@ -182,11 +235,11 @@ RectangleLocalAttention <h: int, w: int, hs: ints, ws: ints, down: int, right: i
   value = Reshape (value_pixels, shape)
   half_0 = edgesr.RectangleAttention <h: int = @h, w: int = @w, hs: ints = @hs, ws: ints = @ws, down: int = @down,
     right: int = @right, multiple: int = @multiple, heads: int = @heads, half = 0, area: int = @area, windows: ints = @windows,
-    bias: ints = @bias, channels: ints = @channels, half_channels: ints = @half_channels>
+    split: ints = @split, bias: ints = @bias, channels: ints = @channels, half_channels: ints = @half_channels>
     (x, value, batch, height, width, query_weight_0, key_weight_0, table_0)
   half_1 = edgesr.RectangleAttention <h: int = @w, w: int = @h, hs: ints = @ws, ws: ints = @hs, down: int = @right,
     right: int = @down, multiple: int = @multiple, heads: int = @heads, half = 1, area: int = @area, windows: ints = @windows,
-    bias: ints = @bias, channels: ints = @channels, half_channels: ints = @half_channels>
+    split: ints = @split, bias: ints = @bias, channels: ints = @channels, half_channels: ints = @half_channels>
     (x, value, batch, height, width, query_weight_1, key_weight_1, table_1)
   attended = Concat <axis = 3> (half_0, half_1)
   channels_first = Transpose <perm = [0, 3, 1, 2]> (value)
@@ -199,4 +252,10 @@ RectangleLocalAttention <h: int, w: int, hs: ints, ws: ints, down: int, right: i
 }
 """
 
-FUNCTIONS = (_POSITIONS, _CUT, _BIAS, _FEATURES, _PLACES, _ATTENTION, _LOCAL)
+FUNCTIONS = (_POSITIONS, _CUT, _BIAS, _FEATURES, _PLACES, _SIGNATURE + _STANDARD + _PLACED, _LOCAL)
+"""Of standard operators."""
+FUSED_FUNCTIONS = (
+    f"Fused{_SIGNATURE}{_FUSED}{_PLACED}",
+    "Fused" + _LOCAL.replace("edgesr.RectangleAttention", "edgesr.FusedRectangleAttention"),
+)
+"""The same attention as one operator of ONNX Runtime's own; the other functions are those above."""

@@ -14,9 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgesr.export.onnx_functions import call, exporting
+from edgesr.export.onnx_functions import call, exporting, sizes
 from edgesr.export.rewrite import Refusal, Rewrite, Witness
-from edgesr.export.rewrites.rectangle_attention import sizes
 from edgesr.models._rgt_attention import conv
 from edgesr.models.rgt import GatedMLP
 from edgesr.seeding import seed_weights

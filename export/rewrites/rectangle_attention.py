@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgesr.export.onnx_functions import call, exporting
+from edgesr.export.onnx_functions import call, exporting, sizes
 from edgesr.export.rewrite import Refusal, Rewrite, Witness
 from edgesr.export.rewrites._rectangle_functions import FUNCTIONS
 from edgesr.models._rgt_attention import REGIONS_APART, LocalAttention, RectangleAttention, conv
@@ -105,12 +105,13 @@ class LocalAttentionInRows(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if exporting():
-            return self._call(x)
+            return self.called(x, "RectangleLocalAttention")
         value = self.value(x)
         y = torch.cat([attend(x, value) for attend in (self.first, self.second)], dim=3)
         return self.proj(y + conv(self.get_v, value))
 
-    def _call(self, x: Tensor) -> Tensor:
+    def called(self, x: Tensor, function: str) -> Tensor:
+        """The call of one of the two functions that compute this, while it is exported."""
         first, second, dim = self.first, self.second, x.shape[3]
         layers = (self.value, self.get_v, self.proj)
         inputs: list[Tensor] = [parameter for layer in layers for parameter in layer.parameters()]
@@ -126,13 +127,8 @@ class LocalAttentionInRows(nn.Module):
             "area": area,
         }
         attributes |= {"multiple": first.multiple, "heads": heads, "groups": dim, "windows": [-1, area, 0]}
-        attributes |= {"bias": [1, heads, area, area], "channels": [dim], "half_channels": [dim // 2]}
-        return call("RectangleLocalAttention", (x, *sizes(x), *inputs), attributes, like=x, shape=x.shape)
-
-
-def sizes(x: Tensor) -> list[Tensor]:
-    """N, H and W of x (N,H,W,C), which PyTorch's exporter takes from the network's input, so that all blocks share them."""
-    return [torch.scalar_tensor(side, dtype=torch.int64) for side in x.shape[:3]]
+        attributes |= {"split": [0, 0, heads, -1], "bias": [1, heads, area, area], "channels": [dim], "half_channels": [dim // 2]}
+        return call(function, (x, *sizes(x), *inputs), attributes, like=x, shape=x.shape)
 
 
 def _values(qkv: nn.Linear) -> nn.Linear:
@@ -188,7 +184,7 @@ def _near_misses() -> Sequence[nn.Module]:
 
 REWRITE = Rewrite(
     equation="softmax(s·q·kᵀ + P + M)·v = softmax([s·q, −100·o]·[k, 1 − o]ᵀ + P)·v, o: one-hot regions",
-    serves=frozenset({"fused_attention"}),
+    serves=frozenset({"any_size", "bounded_memory"}),
     replace=_replace,
     witnesses=_witnesses,
     near_misses=_near_misses,

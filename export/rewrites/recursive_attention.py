@@ -1,12 +1,11 @@
 """RGT's attention of every pixel to a reduced map, with the number of reductions fixed by the sizes that a file is made for.
 
-    T(H,W) = 2  for all H, W <= 1023,    and    softmax(s·q·kᵀ)·v = attend(q, k, v)
+    T(H,W) = 2  for all H, W <= 1023,    and    softmax(s·q·kᵀ)·v, row by row:  y[h] = softmax(s·q[h]·kᵀ)·v
 
-for all q, k, v, with s = (head channels)^-1/2: what the identity says is that T is a constant where the size is not known, and
-that the attention is one operator.
+for all q, k, v, with s = (head channels)^-1/2: every query is normalised by itself, so that queries may be taken in any portions.
 
-As written, T follows from the size at run time, which an ONNX file cannot unroll. The operator divides the queries among the
-threads and keeps the scores of a few of them at a time, where separate operators hold those of all pixels.
+As written, T follows from the size at run time, which an ONNX file cannot unroll, and the scores of all pixels are alive at
+once. A Scan goes over the rows of the picture, so that those of one row are.
 """
 
 from collections.abc import Sequence
@@ -15,9 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgesr.export.onnx_functions import call, exporting
+from edgesr.export.onnx_functions import call, exporting, sizes
 from edgesr.export.rewrite import Refusal, Rewrite, Witness
-from edgesr.export.rewrites.rectangle_attention import sizes
 from edgesr.models._rgt_attention import RecursiveGeneralizationAttention, conv, recursions
 from edgesr.seeding import seed_weights
 
@@ -30,8 +28,8 @@ ReduceMap <groups: int> (x, weight, bias) => (y) {
 }
 """
 
-_ATTENTION = """
-AttentionToReducedMap <heads: int, groups: int, epsilon: float, channels: ints, reduced: ints>
+_BEFORE = """AttentionToReducedMap
+    <heads: int, groups: int, epsilon: float, scale: float, split: ints, channels: ints, reduced: ints>
     (x, batch, height, width, small, key_weight, value_weight, dw_weight, dw_bias, conv_weight, conv_bias, norm_weight, norm_bias,
      query_weight, query_bias, value_bias, cpe_weight, cpe_bias, proj_weight, proj_bias) => (y) {
   rest = Constant <value_ints = [-1]> ()
@@ -60,15 +58,56 @@ AttentionToReducedMap <heads: int, groups: int, epsilon: float, channels: ints, 
 
   x_pixels = Reshape (x, flat)
   query_pixels = Gemm <transB = 1> (x_pixels, query_weight, query_bias)
+"""
+
+# The keys and values go through the Scan as its state: not every runtime lets its body see what was computed outside.
+_STANDARD = """
+  heads_shape = Constant <value_ints: ints = @split> ()
+  fewer_of_map = Concat <axis = 0> (batch_, height_, width_, fewer)
+  query_map = Reshape (query_pixels, fewer_of_map)
+  query = Transpose <perm = [1, 0, 2, 3]> (query_map)
+  key_list = Reshape (key_map, fewer_per_sample)
+  value_list = Reshape (value_map, per_sample)
+  key_heads = Reshape (key_list, heads_shape)
+  value_heads = Reshape (value_list, heads_shape)
+  key_columns = Transpose <perm = [0, 2, 3, 1]> (key_heads)
+  value_rows = Transpose <perm = [0, 2, 1, 3]> (value_heads)
+  last_key, last_value, attended_rows = Scan <num_scan_inputs = 1, body = row
+      (float[B,A,D,K] key, float[B,A,K,E] values, float[B,W,R] line)
+      => (float[B,A,D,K] same_key, float[B,A,K,E] same_values, float[B,W,C] mixed) {
+    split_shape = Constant <value_ints: ints = @split> ()
+    joined_shape = Constant <value_ints = [0, 0, -1]> ()
+    factor = Constant <value_float: float = @scale> ()
+    same_key = Identity (key)
+    same_values = Identity (values)
+    scaled = Mul (line, factor)
+    line_heads = Reshape (scaled, split_shape)
+    queries = Transpose <perm = [0, 2, 1, 3]> (line_heads)
+    logits = MatMul (queries, key)
+    weights = Softmax <axis = 3> (logits)
+    mixed_heads = MatMul (weights, values)
+    mixed_pixels = Transpose <perm = [0, 2, 1, 3]> (mixed_heads)
+    mixed = Reshape (mixed_pixels, joined_shape)
+  }> (key_columns, value_rows, query)
+  attended = Transpose <perm = [1, 0, 2, 3]> (attended_rows)
+"""
+
+_FUSED = """
   query = Reshape (query_pixels, fewer_per_sample)
   key = Reshape (key_map, fewer_per_sample)
   values = Reshape (value_map, per_sample)
   attended = com.microsoft.MultiHeadAttention <num_heads: int = @heads> (query, key, values)
-  attended_pixels = Reshape (attended, flat)
+"""
+
+_AFTER = """  attended_pixels = Reshape (attended, flat)
   y_pixels = Gemm <transB = 1> (attended_pixels, proj_weight, proj_bias)
   y = Reshape (y_pixels, shape)
 }
 """
+
+
+FUSED_FUNCTIONS = (f"Fused{_BEFORE}{_FUSED}{_AFTER}",)
+"""The same attention as one operator of ONNX Runtime's own (see `fused_attention`)."""
 
 
 class AttentionToReducedMap(nn.Module):
@@ -94,7 +133,7 @@ class AttentionToReducedMap(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if exporting():
-            return self._call(x)
+            return self.called(x, "AttentionToReducedMap")
         small = x.permute(0, 3, 1, 2)
         for _ in range(recursions(*x.shape[1:3])):
             small = self.reduction1(small)
@@ -104,7 +143,8 @@ class AttentionToReducedMap(nn.Module):
         y = F.scaled_dot_product_attention(self._split(self.q(x)), self._split(small @ self.key), self._split(value))
         return self.proj(y.transpose(1, 2).reshape(x.shape))
 
-    def _call(self, x: Tensor) -> Tensor:
+    def called(self, x: Tensor, function: str) -> Tensor:
+        """The call of one of the two functions that compute this, while it is exported."""
         batch, height, width, dim = x.shape
         fixed = isinstance(height, int) and isinstance(width, int)
         small = x.permute(0, 3, 1, 2)
@@ -119,10 +159,12 @@ class AttentionToReducedMap(nn.Module):
             "heads": self.heads,
             "groups": dim,
             "epsilon": self.epsilon,
+            "scale": float((self.key.shape[1] // self.heads) ** -0.5),
+            "split": [0, 0, self.heads, -1],
             "channels": [dim],
             "reduced": [self.key.shape[1]],
         }
-        return call("AttentionToReducedMap", inputs, attributes, like=x, shape=x.shape)
+        return call(function, inputs, attributes, like=x, shape=x.shape)
 
     def _split(self, x: Tensor) -> Tensor:
         """(B,H,W,C) -> (B,heads,H·W,C/heads)."""
@@ -152,10 +194,10 @@ def _near_misses() -> Sequence[nn.Module]:
 
 
 REWRITE = Rewrite(
-    equation="T(H,W) = 2 for all H, W <= 1023, and softmax(s·q·kᵀ)·v in one operator",
-    serves=frozenset({"fused_attention"}),
+    equation="T(H,W) = 2 for all H, W <= 1023, and softmax(s·q·kᵀ)·v for a row of q at a time",
+    serves=frozenset({"any_size", "bounded_memory"}),
     replace=_replace,
     witnesses=_witnesses,
     near_misses=_near_misses,
-    functions=(_REDUCE, _ATTENTION),
+    functions=(_REDUCE, _BEFORE + _STANDARD + _AFTER),
 )

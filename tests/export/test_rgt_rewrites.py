@@ -20,7 +20,7 @@ from edgesr.tensors import FloatArray, Size, SizeRule
 
 ANY = SizeRule(minimum=Size(height=16, width=16), maximum=Size(height=1023, width=1023))
 STEPS = plan(targets()["ort"].needs)
-OURS = ("channels-last-gate", "rectangle-attention", "recursive-attention")
+OURS = ("channels-last-gate", "fused-attention", "rectangle-attention", "recursive-attention")
 
 
 @cache
@@ -34,7 +34,7 @@ def small_rgt() -> nn.Module:
 @cache
 def exported(size: Size | None = None) -> onnx.ModelProto:
     rewritten, applied = apply_plan(STEPS, small_rgt())
-    assert {step.name: len(step.matches) for step in applied if step.name in OURS} == dict(zip(OURS, (4, 2, 2), strict=True))
+    assert {step.name: len(step.matches) for step in applied if step.name in OURS} == dict(zip(OURS, (4, 4, 2, 2), strict=True))
     sizes = SizeRule(minimum=size, maximum=size) if size else ANY
     return onnx_from_module(rewritten, sizes, opset=20, functions={step.name: step.rewrite.functions for step in STEPS})
 
