@@ -4,13 +4,11 @@ import os
 import platform
 import re
 from dataclasses import dataclass
-from importlib import metadata, util
+from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
 from packaging.requirements import Requirement
-
-from edgesr.errors import BackendMissingError
 
 _EXTRA = re.compile(r"""extra\s*==\s*['"]([\w-]+)['"]""")
 
@@ -69,18 +67,6 @@ def processor() -> str:
     info = Path("/proc/cpuinfo")
     names = [line.partition(": ")[2] for line in info.read_text().splitlines() if "model name" in line] if info.exists() else []
     return names[0] if names else platform.processor() or platform.machine()
-
-
-def available(package: str) -> bool:
-    """Whether the module could be imported, without importing it."""
-    return util.find_spec(package) is not None
-
-
-def require(package: str, *, extra: str, what: str) -> None:
-    """Raise BackendMissingError, with the command that installs it, when `what` needs a module that is not there."""
-    if not available(package):
-        name = f'"edgesr[{extra}]"' if extra else package
-        raise BackendMissingError(f"{what} needs the package {package}, which is not installed", hint=f"pip install {name}")
 
 
 def _package(text: str) -> Package:

@@ -21,7 +21,7 @@ from edgesr.artifact import (
     replaceable_files,
     write_manifest,
 )
-from edgesr.environment import require
+from edgesr.backends import require
 from edgesr.export.half_precision_search import half_precision
 from edgesr.export.onnx_graph import INPUT, OUTPUT, onnx_from_module
 from edgesr.export.parity_inputs import parity_inputs

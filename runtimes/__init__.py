@@ -3,7 +3,7 @@
 from functools import cache
 
 from edgesr.artifact import Artifact
-from edgesr.environment import require
+from edgesr.backends import require
 from edgesr.errors import UsageError
 from edgesr.registry import Registry, discover
 from edgesr.runtime import Runtime, Session

@@ -83,7 +83,8 @@ def inspect(
 
 def doctor(as_json: Json = False) -> None:
     """Show what is installed and what each missing part needs."""
-    from edgesr.environment import available, environment
+    from edgesr.backends import available
+    from edgesr.environment import environment
     from edgesr.export.target import targets
     from edgesr.runtimes import runtimes
 
