@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from edgesr.export.onnx_functions import call, exporting
 from edgesr.export.rewrite import Refusal, Rewrite, Witness
-from edgesr.models.srconvnet import DynamicDepthwise, DynamicMixing
+from edgesr.models.srconvnet import DynamicDepthwise, DynamicMixing, KernelAttention
 from edgesr.seeding import seed_weights
 
 _PHASES = 8
@@ -55,19 +55,29 @@ PhasesOfSample <channels: int, pads: ints, strides: ints> (x, kernels, biases) =
 
 
 class PhasedDepthwise(nn.Module):
-    """A dynamic depthwise convolution, x (B,C,H,W) -> (B,C·p,⌈H/p⌉,W): row p·n + i of a channel is row n of its phase i."""
+    """A dynamic depthwise convolution without its attention, x (B,C,H,W) and mix (B,kernels) -> (B,C·p,⌈H/p⌉,W).
+
+    Row p·n + i of a channel is row n of its phase i.
+    """
 
     def __init__(self, dynamic: DynamicDepthwise) -> None:
         super().__init__()
-        self.attention = dynamic.attention
-        self.weight, self.bias = dynamic.aggregation.weight, dynamic.aggregation.bias
+        weight = dynamic.aggregation.weight
+        self.weight, self.bias = weight, dynamic.aggregation.bias
         self.side = dynamic.convolve.side
+        # Row by row a kernel's rows in its p places: the same matrix in every layer, so that a file holds it once.
+        tall = self.side + _PHASES - 1
+        placing = weight.new_zeros(_PHASES, tall, self.side)
+        for phase in range(_PHASES):
+            placing[phase, phase : phase + self.side] = torch.eye(self.side)
+        self.placing = nn.Buffer(placing.flatten(0, 1), persistent=False)
+        self.repeat = nn.Buffer(torch.arange(weight.shape[1]).repeat_interleave(_PHASES), persistent=False)
 
-    def forward(self, x: Tensor) -> Tensor:
-        mix = self.attention(x)
+    def forward(self, x: Tensor, mix: Tensor) -> Tensor:
         batch, channels, height, width = x.shape
-        kernels = self._kernels(mix @ self.weight.flatten(1), channels)
-        bias = (mix @ self.bias)[:, :, None].expand(-1, -1, _PHASES).flatten(1)
+        mixed = (mix @ self.weight.flatten(1)).reshape(-1, channels, self.side, self.side)
+        kernels = (self.placing @ mixed).reshape(-1, channels * _PHASES, self.side + _PHASES - 1, self.side)
+        bias = (mix @ self.bias).index_select(1, self.repeat)
         margin = self.side // 2
         if exporting():
             known: int | torch.SymInt = batch
@@ -82,15 +92,27 @@ class PhasedDepthwise(nn.Module):
         y = F.conv2d(padded, kernels.flatten(0, 1)[:, None], bias.flatten(), stride=(_PHASES, 1), groups=batch * channels)
         return y.reshape(batch, channels * _PHASES, -1, width)
 
-    def _kernels(self, mixed: Tensor, channels: int) -> Tensor:
-        """(B,C·k·k) -> (B,C·p,k+p−1,k), each kernel p times, one row lower each time.
 
-        Rows of a kernel and p rows of zeros, p times over, read with a period that is one row shorter than theirs.
-        """
-        tall = self.side + _PHASES
-        kernels = F.pad(mixed.reshape(-1, channels, 1, self.side * self.side), (0, _PHASES * self.side))
-        line = kernels.expand(-1, channels, _PHASES, tall * self.side).flatten(2)
-        return line[:, :, : _PHASES * (tall - 1) * self.side].reshape(-1, channels * _PHASES, tall - 1, self.side)
+class BothAttentions(nn.Module):
+    """Both halves' attentions to their kernels, (B,C,H,W) of each -> mix (B,kernels) of each, as two products for both."""
+
+    def __init__(self, first: KernelAttention, second: KernelAttention) -> None:
+        super().__init__()
+        self.kernels = first.conv2.out_channels
+        self.inner, self.inner_bias = _side_by_side(first.conv1, second.conv1)
+        self.outer, self.outer_bias = _side_by_side(first.conv2, second.conv2)
+
+    def forward(self, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+        means = torch.cat([first.mean(dim=(2, 3)), second.mean(dim=(2, 3))], dim=1)
+        mix = F.linear(F.gelu(F.linear(means, self.inner, self.inner_bias)), self.outer, self.outer_bias).sigmoid()
+        return mix[:, : self.kernels], mix[:, self.kernels :]
+
+
+def _side_by_side(first: nn.Conv2d, second: nn.Conv2d) -> tuple[nn.Buffer, nn.Buffer]:
+    """Matrix and bias of two pointwise convolutions that do not see each other's channels."""
+    assert first.bias is not None and second.bias is not None
+    matrix = torch.block_diag(first.weight.detach().flatten(1), second.weight.detach().flatten(1))
+    return nn.Buffer(matrix), nn.Buffer(torch.cat([first.bias.detach(), second.bias.detach()]))
 
 
 class MixingInPhases(nn.Module):
@@ -100,6 +122,7 @@ class MixingInPhases(nn.Module):
         super().__init__()
         self.norm = mixing.norm
         self.first, self.second = (PhasedDepthwise(half.conv) for half in (mixing.conv1, mixing.conv2))
+        self.attentions = BothAttentions(mixing.conv1.conv.attention, mixing.conv2.conv.attention)
         inner, outer = mixing.proj_in, mixing.proj_out
         assert inner.bias is not None
         self.in_first, self.in_second = (nn.Buffer(part.clone()) for part in inner.weight.detach().chunk(2))
@@ -110,8 +133,10 @@ class MixingInPhases(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         normal = self.norm(x)
-        first = F.gelu(self.first(F.gelu(F.conv2d(normal, self.in_first, self.bias_first))))
-        second = F.gelu(self.second(F.gelu(F.conv2d(normal, self.in_second, self.bias_second))))
+        first = F.gelu(F.conv2d(normal, self.in_first, self.bias_first))
+        second = F.gelu(F.conv2d(normal, self.in_second, self.bias_second))
+        mix_first, mix_second = self.attentions(first, second)
+        first, second = F.gelu(self.first(first, mix_first)), F.gelu(self.second(second, mix_second))
         batch, channels, height, width = x.shape
         places = (batch, channels, _PHASES * ((height + _PHASES - 1) // _PHASES), width)
         mixed = F.conv2d(first.reshape(places), self.out_first, self.bias) + F.conv2d(second.reshape(places), self.out_second)

@@ -1,5 +1,7 @@
 """The graph of standard operators means the same to ONNX's own reference evaluator, and to OpenVINO where it is installed."""
 
+from collections.abc import Callable
+
 import numpy as np
 import onnx
 import onnx.reference
@@ -21,7 +23,7 @@ from edgesr.tensors import FloatArray, Size, SizeRule
 
 CLOSE = 1e-4
 LARGEST = Size(height=1023, width=1023)
-NETWORKS = {
+NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "esc": lambda: ESC(ESCConfig(scale=2, dim=8, pdim=4, kernel=5, blocks=1, conv_blocks=1, window=8, heads=4, ffn=8)),
     "esc-fp": lambda: ESCFP(
         ESCFPConfig(scale=4, dim=8, pdim=4, kernel=5, blocks=1, conv_blocks=2, window=4, heads=2, first_ffn=8, ffn=8)

@@ -31,7 +31,8 @@ def through_file(golden: "GoldenCase", folder: Path, size: Size | None) -> float
     artifact = export(request)
     # The golden pictures are in [0,1] whatever range the network takes; a file's input always stands for that range.
     peak = np.float32(layout.spec.family.input_peak)
-    actual: FloatArray = open_artifact(artifact).run(golden.input.numpy() / peak) * peak
+    image: FloatArray = (golden.input.numpy() / peak).astype(np.float32)
+    actual = open_artifact(artifact).run(image) * peak
     expected = golden.output.numpy()
     return float(np.linalg.norm(actual - expected) / np.linalg.norm(expected))
 
