@@ -110,8 +110,9 @@ class BothAttentions(nn.Module):
 
 def _side_by_side(first: nn.Conv2d, second: nn.Conv2d) -> tuple[nn.Buffer, nn.Buffer]:
     """Matrix and bias of two pointwise convolutions that do not see each other's channels."""
-    assert first.bias is not None and second.bias is not None
-    matrix = torch.block_diag(first.weight.detach().flatten(1), second.weight.detach().flatten(1))
+    assert first.bias is not None
+    assert second.bias is not None
+    matrix = torch.block_diag(first.weight.detach().flatten(1), second.weight.detach().flatten(1))  # type: ignore[no-untyped-call]
     return nn.Buffer(matrix), nn.Buffer(torch.cat([first.bias.detach(), second.bias.detach()]))
 
 
