@@ -97,7 +97,10 @@ class _Tensors:
 def _overflows(value: ir.Value | None) -> bool:
     """Whether the value is a weight with a number that float16 does not have."""
     weight = value.const_value if value is not None else None
-    return weight is not None and bool(np.abs(weight.numpy()).max(initial=0) > _HALF_MAXIMUM)
+    if weight is None:
+        return False
+    numbers = np.abs(weight.numpy())
+    return bool((np.isfinite(numbers) & (numbers > _HALF_MAXIMUM)).any())  # float16 has infinity
 
 
 def _bodies(node: ir.Node) -> list[ir.Graph]:

@@ -139,8 +139,8 @@ def _rewrite_of(node: onnx.NodeProto) -> str | None:
     for entry in node.metadata_props:
         if entry.key == REWRITE_KEY:
             return entry.value
-        if entry.key == "namespace" and (match := _REPLACEMENT.search(entry.value)):
-            return match[1].replace("_", "-")
+        if entry.key == "namespace" and (modules := _REPLACEMENT.findall(entry.value)):
+            return str(modules[-1]).replace("_", "-")  # the innermost: a replacement may hold others
     return None
 
 

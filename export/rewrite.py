@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 TRAITS = {
     "any_batch": "the number of pictures is known at run time only, and no picture sees another",
     "any_size": "height and width are known at run time only",
-    "bounded_memory": "the scores of an attention are never all alive at once",
+    "bounded_memory": "what is largest, an attention's scores or a map at several times the size, is never alive as a whole",
     "cache_sized_attention": "attention in portions whose scores stay in the processor's cache",
     "channels_last": "maps that are normalised stay channels-last, so that no transposition stands around a normalisation",
     "fast_run_time_kernels": "kernels that are known at run time only make several rows of the result at once",
-    "few_multiplications": "large static kernels are convolved with fewer multiplications than they have taps",
+    "few_multiplications": "convolutions take fewer multiplications than their kernels have taps",
     "fused_attention": "attention is one operator, of ONNX Runtime's own domain com.microsoft",
     "no_bicubic": "no bicubic interpolation, which most runtimes lack",
     "no_fft": "no Fourier transform and no complex numbers",

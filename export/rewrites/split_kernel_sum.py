@@ -38,7 +38,11 @@ class SplitLongRangeConv(nn.Module):
 def _replace(module: nn.Module) -> nn.Module | Refusal | None:
     if isinstance(module, LongRangeConv | SplitLongRangeConv):
         return Refusal(reason="its kernels are convolved one by one already")
-    return SplitLongRangeConv(module) if isinstance(module, SeparableLongRangeConv) else None
+    if not isinstance(module, SeparableLongRangeConv):
+        return None
+    if module.margin < 0:
+        return Refusal(reason="its large kernel is smaller than the dynamic one, which is cut down to it")
+    return SplitLongRangeConv(module)
 
 
 def _witnesses() -> Sequence[Witness]:
@@ -54,7 +58,7 @@ def _witnesses() -> Sequence[Witness]:
 
 
 def _near_misses() -> Sequence[nn.Module]:
-    return [LongRangeConv(8, 13), SplitLongRangeConv(SeparableLongRangeConv(8, 13))]
+    return [LongRangeConv(8, 13), SplitLongRangeConv(SeparableLongRangeConv(8, 13)), SeparableLongRangeConv(8, 1)]
 
 
 REWRITE = Rewrite(

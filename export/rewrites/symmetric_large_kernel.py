@@ -128,6 +128,8 @@ def _replace(module: nn.Module) -> nn.Module | Refusal | None:
         return Refusal(reason="its kernel is convolved in tiles of rows already")
     if not isinstance(module, SymmetricConv):
         return None
+    if module.side % 2 == 0:
+        return Refusal(reason=f"a kernel of {module.side} rows has no middle row")
     if module.side < _SMALLEST_SIDE:
         return Refusal(reason=f"a kernel of {module.side} rows takes no fewer multiplications in tiles")
     return RowTiledConv(module.side)
@@ -145,7 +147,7 @@ def _witnesses() -> Sequence[Witness]:
 
 
 def _near_misses() -> Sequence[nn.Module]:
-    return [SymmetricConv(3), SeparableLongRangeConv(8, 13), RowTiledConv(13)]
+    return [SymmetricConv(8), SymmetricConv(3), SeparableLongRangeConv(8, 13), RowTiledConv(13)]
 
 
 REWRITE = Rewrite(

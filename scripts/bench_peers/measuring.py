@@ -60,8 +60,9 @@ def latency(
             except CandidateError as error:
                 failed[candidate.name] = str(error)
                 child.close()
-        samples = _in_turns(opened, turns, say)
-    results = {one.name: {**one.found, "ns": samples[one.name]} for one in opened}
+        samples, stopped = _in_turns(opened, turns, say)
+    results = {one.name: {**one.found, "ns": samples[one.name]} for one in opened if one.name in samples}
+    failed |= stopped
     return results, failed
 
 
@@ -76,8 +77,12 @@ def _opened(candidate: Candidate, child: Child, image: Path, expected: Path) -> 
     return _Open(name=candidate.name, child=child, runs=runs, found={**found, "warm_up_ns": warm})
 
 
-def _in_turns(opened: Sequence[_Open], turns: Turns, say: Say) -> dict[str, list[list[int]]]:
-    """Candidate -> rounds × runs of nanoseconds. Each round has an order of its own, and each turn one run that is not timed."""
+def _in_turns(opened: Sequence[_Open], turns: Turns, say: Say) -> tuple[dict[str, list[list[int]]], dict[str, str]]:
+    """Candidate -> rounds × runs of nanoseconds; and those that stopped, with the reason.
+
+    Each round has an order of its own, and each turn one run that is not timed.
+    """
+    going, failed = list(opened), dict[str, str]()
     order = random.Random(0)
     samples: dict[str, list[list[int]]] = {one.name: [] for one in opened}
     start = time.perf_counter()
@@ -85,10 +90,14 @@ def _in_turns(opened: Sequence[_Open], turns: Turns, say: Say) -> dict[str, list
         if time.perf_counter() - start > turns.seconds:
             break
         say(f"round {number + 1} of {turns.rounds}")
-        for one in order.sample(opened, len(opened)):
+        for one in order.sample(going, len(going)):
             time.sleep(PAUSE_SECONDS)
-            samples[one.name].append(one.child.ask("time", runs=one.runs, untimed=1)["ns"])
-    return samples
+            try:
+                samples[one.name].append(one.child.ask("time", runs=one.runs, untimed=1)["ns"])
+            except CandidateError as error:  # the others go on
+                going.remove(one)
+                failed[one.name] = f"stopped in round {number + 1}: {error}"
+    return {name: rounds for name, rounds in samples.items() if name not in failed}, failed
 
 
 def memory(prepared: Prepared, threads: int, say: Say) -> tuple[dict[str, Any], dict[str, str]]:

@@ -52,6 +52,7 @@ def record(
 ) -> dict[str, Any]:
     """The record of one model. memory: size -> results and failures."""
     results, failed = timed
+    results = dict(results)
     product = results.pop("matmul")
     flops = 2 * 1024**3 / (min(map(min, product["ns"])) / 1e9)
     return _without_paths(
