@@ -5,6 +5,7 @@ from pathlib import Path
 
 from edgesr.errors import UsageError
 from edgesr.export.target import Target, targets
+from edgesr.parity import IDENTICAL_DB
 from edgesr.tensors import Precision, Size
 
 
@@ -44,6 +45,8 @@ class ExportRequest:
                 f"target {self.target_name} has no opset {self.opset}",
                 hint=f"Its opsets: {', '.join(str(opset) for opset in target.opsets)}.",
             )
+        if self.budget_db is not None and not 0 < self.budget_db < IDENTICAL_DB:
+            raise UsageError(f"{self.budget_db} dB is no budget", hint="Take decibels above 0, as in --budget 50.")
         if self.half_io and self.precision != "fp16":
             raise UsageError("float16 input and output need half precision", hint="Add --precision fp16, or leave --half-io out.")
         return target

@@ -1,5 +1,6 @@
 """The command line's entry point."""
 
+import signal
 import sys
 from typing import Annotated
 
@@ -46,5 +47,6 @@ app.command()(catalogue.doctor)
 
 
 def main() -> None:
-    """Run the command and exit with its code."""
+    """Run the command and exit with its code. A request to end (SIGTERM) is taken for an interrupt, so that it cleans up too."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(exit_code_of(lambda: app(standalone_mode=False)))

@@ -1,4 +1,4 @@
-"""ONNX Runtime: one `.onnx` file of opset 20, and the same as `.ort` for ONNX Runtime's small builds for phones."""
+"""ONNX Runtime: one `.onnx` file of opset 20 and, in float32, the same as `.ort` for ONNX Runtime's small builds for phones."""
 
 from pathlib import Path
 
@@ -11,6 +11,9 @@ from edgesr.export.target import Target
 def _lower(graph: onnx.ModelProto, folder: Path, stem: str) -> tuple[Path, ...]:
     path = folder / f"{stem}.onnx"
     path.write_bytes(graph.SerializeToString(deterministic=True))
+    if any(weight.data_type == onnx.TensorProto.FLOAT16 for weight in graph.graph.initializer):
+        # Writing it on a processor without half precision, ONNX Runtime would make the weights float32 again.
+        return (path,)
     mobile = folder / f"{stem}.ort"
     write_ort_format(graph, mobile)
     return path, mobile

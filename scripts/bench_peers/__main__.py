@@ -79,7 +79,7 @@ def _command_line(asked: argparse.Namespace) -> list[str]:
     words += ["--scale", str(asked.scale)] if asked.scale != 4 else []
     words += ["--size", str(asked.size)] if asked.size else []
     words += [word for each in asked.memory_size or [] for word in ("--memory-size", str(each))]
-    return words + ["--static"] * asked.static + ["--no-memory"] * asked.no_memory
+    return words + ["--static"] * asked.static + ["--no-memory"] * asked.no_memory + ["--no-standard"] * asked.no_standard
 
 
 def _size(text: str) -> Size:
@@ -100,6 +100,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--static", action="store_true", help="edgesr's file for the one size instead of for any")
     parser.add_argument("--no-memory", action="store_true")
+    parser.add_argument("--no-standard", action="store_true", help="without edgesr's graph of standard operators in OpenVINO")
     parser.add_argument("--limit", type=float, default=900, help="seconds that an export may take")
     parser.add_argument("--ncnn-limit", type=float, default=250, help="seconds that ncnn's conversion may take")
     parser.add_argument("--cache", type=Path, default=_CACHE, help="folder of the naive exports, which a second run takes again")
@@ -118,7 +119,14 @@ def main() -> int:
         if hasattr(os, "sched_setaffinity"):  # whoever takes as many threads as there are processors takes the same number
             os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: asked.threads])
         display = Display()
-        preparation = Preparation(asked.cache, limit=asked.limit, ncnn_limit=asked.ncnn_limit, static=asked.static, say=display)
+        preparation = Preparation(
+            asked.cache,
+            limit=asked.limit,
+            ncnn_limit=asked.ncnn_limit,
+            static=asked.static,
+            standard=not asked.no_standard,
+            say=display,
+        )
         matmul = preparation.matmul()
         for model in asked.models:
             try:

@@ -59,12 +59,13 @@ class Prepared:
 class Preparation:
     """Makes candidates, and remembers what was made in `cache`; `limit` seconds for an export, `ncnn_limit` for ncnn's."""
 
-    def __init__(self, cache: Path, *, limit: float, ncnn_limit: float, static: bool, say: Say) -> None:
+    def __init__(self, cache: Path, *, limit: float, ncnn_limit: float, static: bool, standard: bool, say: Say) -> None:
         versions = [f"{name}-{_version(name)}" for name in ("torch", "onnx", "onnxsim", "pnnx")]
         self._kept = cache / "_".join(versions)
         self._fresh = cache / "artifacts"
         shutil.rmtree(self._fresh, ignore_errors=True)
         self._limit, self._ncnn_limit, self._static, self._say = limit, ncnn_limit, static, say
+        self._makers = [self._artifact, *([self._standard] if standard else []), self._naive, self._simplified, self._ncnn]
         self._not_for_ncnn: set[tuple[str, int]] = set()
 
     def matmul(self) -> tuple[Candidate, Path, Path]:
@@ -81,8 +82,7 @@ class Preparation:
         reference = step("reference", seconds=self._limit, model=model, scale=scale, size=size, folder=folder)
         found: list[Candidate] = [Candidate(name="pytorch", kind="pytorch", path=f"{model}/{scale}")]
         failed: dict[str, str] = {}
-        makers = (self._artifact, self._standard, self._naive, self._simplified, self._ncnn)
-        for maker in makers:
+        for maker in self._makers:
             try:
                 found += maker(model, scale, size, folder)
             except CandidateError as error:

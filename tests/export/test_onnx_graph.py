@@ -9,8 +9,9 @@ from torch import nn
 
 from edgesr.artifact import Artifact
 from edgesr.errors import ExportError
-from edgesr.export.onnx_graph import REWRITE_KEY, onnx_from_module
+from edgesr.export.onnx_graph import REWRITE_KEY, all_nodes, onnx_from_module
 from edgesr.export.rewrite import apply_plan, plan
+from edgesr.export.target import targets
 from edgesr.models.esc_fp import ESCFP, ESCFPConfig
 from edgesr.seeding import seed_weights
 from edgesr.tensors import Size, SizeRule
@@ -56,6 +57,16 @@ def test_nodes_of_a_rewrite_carry_its_name(small_esc_fp: nn.Module) -> None:
     assert kinds["Conv"] >= 2 * 3
     assert len(stamped) < len(nodes)
     assert all(node in stamped or not node.metadata_props for node in nodes)
+
+
+def test_a_replacement_inside_another_keeps_its_own_name(small_esc_fp: nn.Module) -> None:
+    steps = plan(targets()["ort"].needs)
+    rewritten, applied = apply_plan(steps, small_esc_fp)
+    functions = {step.name: step.rewrite.functions for step in steps}
+    nodes = all_nodes(onnx_from_module(rewritten, EIGHT, opset=20, functions=functions).graph)
+    names = {entry.value for node in nodes for entry in node.metadata_props}
+    # The portions replace what window-attention made.
+    assert names == {done.name for done in applied if done.matches} - {"window-attention"}
 
 
 def test_without_the_rewrite_there_is_no_stamp(small_esc_fp: nn.Module) -> None:
