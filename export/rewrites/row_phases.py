@@ -140,7 +140,8 @@ def _side_by_side(first: nn.Conv2d, second: nn.Conv2d) -> tuple[nn.Buffer, nn.Bu
     """Matrix and bias of two pointwise convolutions that do not see each other's channels."""
     assert first.bias is not None
     assert second.bias is not None
-    matrix = torch.block_diag(first.weight.detach().flatten(1), second.weight.detach().flatten(1))  # type: ignore[no-untyped-call]
+    halves = [convolution.weight.detach().flatten(1) for convolution in (first, second)]
+    matrix = torch.block_diag(*halves)  # type: ignore[no-untyped-call]  # PyTorch has not annotated it
     return nn.Buffer(matrix), nn.Buffer(torch.cat([first.bias.detach(), second.bias.detach()]))
 
 

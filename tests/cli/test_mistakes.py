@@ -90,16 +90,22 @@ def test_an_output_that_cannot_be_written(edgesr: Command, tmp_path: Path, vapsr
     assert "-o DIR" in done.err
 
 
-@pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
-def test_ctrl_c_in_the_middle_of_an_export(tmp_path: Path) -> None:
+def _heed_interrupts() -> None:
+    """What runs in the background may have been started deaf to SIGINT, and so would its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends signals")
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_in_the_middle_of_an_export(end: signal.Signals, tmp_path: Path) -> None:
     command = [sys.executable, "-c", "from edgesr.cli.app import main; main()", "export", "vapsr", "-o", str(tmp_path / "out")]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=_heed_interrupts)
     deadline = time.monotonic() + 60
     while not list(tmp_path.iterdir()) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert list(tmp_path.iterdir()), "the export never started"
     time.sleep(0.3)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(end)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "interrupted" in errors
