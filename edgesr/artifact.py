@@ -20,7 +20,7 @@ MANIFEST = "manifest.json"
 RECORDED = "parity.npz"
 """Inputs and the reference's outputs, so that an artifact can be verified where there is no checkpoint and no PyTorch."""
 
-_SCHEMA = 1
+_SCHEMA = 2
 
 
 @dataclass(frozen=True, kw_only=True)

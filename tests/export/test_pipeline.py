@@ -180,7 +180,7 @@ def test_verify_against_a_rebuilt_reference(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("", "cannot be read"), ("[]", "not a manifest"), ('{"schema": 99}', "not a manifest"), ('{"schema": 1}', "was changed")],
+    [("", "cannot be read"), ("[]", "not a manifest"), ('{"schema": 99}', "not a manifest"), ('{"schema": 2}', "was changed")],
 )
 def test_a_broken_manifest_is_an_error(text: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text(text)
