@@ -19,6 +19,7 @@ import numpy as np
 import onnxruntime
 from bench_peers.child import CandidateError, Child, step
 from bench_peers.goals import latency_size
+from bench_peers.measuring import ratio
 
 from edgesr.artifact import read_artifact
 from edgesr.environment import environment, processor
@@ -100,15 +101,6 @@ def alternating(sessions: list[Session], image: FloatArray, rounds: int) -> np.n
     return samples
 
 
-def ratio_interval(samples: np.ndarray) -> tuple[float, float]:
-    """The 95 % bootstrap interval of the ratio of medians, with over without."""
-    rng = np.random.default_rng(0)
-    picks = samples[rng.integers(0, len(samples), (2000, len(samples)))]
-    medians = np.median(picks, axis=1)
-    low, high = np.percentile(medians[:, 0] / medians[:, 1], [2.5, 97.5])
-    return float(low), float(high)
-
-
 def peak_mb(folder: Path, image: Path, expected: Path) -> float:
     """The peak memory of a fresh process that runs the artifact once."""
     with Child("edgesr", folder, environment().processors) as child:
@@ -163,7 +155,7 @@ def ablate(rewrite: str, model: str, size: Size, rounds: int, limit: float) -> A
         samples = alternating(sessions, image, rounds)
         peaks = [peak_mb(each, *files) for each in pair]
     medians = np.median(samples, axis=0)
-    low, high = ratio_interval(samples)
+    compared = ratio(samples[:, :1], samples[:, 1:])
     return Ablation(
         model=model,
         size=str(size),
@@ -178,9 +170,9 @@ def ablate(rewrite: str, model: str, size: Size, rounds: int, limit: float) -> A
         mb_without=peaks[1],
         ms_with=round(float(medians[0]) * 1e3, 2),
         ms_without=round(float(medians[1]) * 1e3, 2),
-        ratio=round(float(medians[0] / medians[1]), 4),
-        ratio_low=round(low, 4),
-        ratio_high=round(high, 4),
+        ratio=compared["ratio"],
+        ratio_low=compared["low"],
+        ratio_high=compared["high"],
     )
 
 

@@ -5,12 +5,11 @@ from pathlib import Path
 import onnx
 
 from edgesr.export.target import Target
+from edgesr.export.targets._onnx_file import write_onnx
 
 
 def _lower(graph: onnx.ModelProto, folder: Path, stem: str) -> tuple[Path, ...]:
-    path = folder / f"{stem}.onnx"
-    path.write_bytes(graph.SerializeToString(deterministic=True))
-    return (path,)
+    return (write_onnx(graph, folder, stem),)
 
 
 TARGET = Target(

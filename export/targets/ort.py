@@ -6,11 +6,11 @@ import onnx
 
 from edgesr.export.ort_format import write_ort_format
 from edgesr.export.target import Target
+from edgesr.export.targets._onnx_file import write_onnx
 
 
 def _lower(graph: onnx.ModelProto, folder: Path, stem: str) -> tuple[Path, ...]:
-    path = folder / f"{stem}.onnx"
-    path.write_bytes(graph.SerializeToString(deterministic=True))
+    path = write_onnx(graph, folder, stem)
     if any(weight.data_type == onnx.TensorProto.FLOAT16 for weight in graph.graph.initializer):
         # Writing it on a processor without half precision, ONNX Runtime would make the weights float32 again.
         return (path,)

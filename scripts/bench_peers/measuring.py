@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from bench_peers.candidates import Candidate, Prepared
 from bench_peers.child import CandidateError, Child
@@ -128,8 +129,11 @@ def summary(ns: Sequence[Sequence[int]]) -> dict[str, float]:
     return {"min_ms": low, "p50_ms": middle, "p90_ms": high}
 
 
-def ratio(ns: Sequence[Sequence[int]], of: Sequence[Sequence[int]]) -> dict[str, float]:
-    """The ratio of medians with its 95 % bootstrap interval; rounds are drawn, the same for both, with all their runs."""
+def ratio(ns: ArrayLike, of: ArrayLike) -> dict[str, float]:
+    """The ratio of two medians of times (rounds,runs) with its 95 % bootstrap interval.
+
+    Rounds are drawn, the same for both, with all their runs.
+    """
     ours, theirs = np.asarray(ns, dtype=np.float64), np.asarray(of, dtype=np.float64)
     picks = np.random.default_rng(0).integers(0, len(ours), (2000, len(ours)))
     drawn = [np.median(each[picks].reshape(len(picks), -1), axis=1) for each in (ours, theirs)]

@@ -21,7 +21,6 @@ import numpy as np
 from edgesr.tensors import parse_size
 
 if TYPE_CHECKING:
-    import onnx
     from torch import nn
 
 SIDE = 1024
@@ -163,6 +162,8 @@ def described(path: Path) -> dict[str, Any]:
     """An ONNX file's bytes (with those of its external data), nodes with those of subgraphs, and operators."""
     import onnx
 
+    from edgesr.export.onnx_graph import all_nodes
+
     graph = onnx.load(path, load_external_data=False).graph
     operators: dict[str, int] = {}
     for node in all_nodes(graph):
@@ -170,15 +171,6 @@ def described(path: Path) -> dict[str, Any]:
     files = [path, *path.parent.glob(f"{path.name}.data")]
     ordered = dict(sorted(operators.items(), key=lambda item: (-item[1], item[0])))
     return {"bytes": sum(file.stat().st_size for file in files), "nodes": sum(operators.values()), "operators": ordered}
-
-
-def all_nodes(graph: "onnx.GraphProto") -> "Iterator[onnx.NodeProto]":
-    """The graph's nodes and those of the subgraphs in them."""
-    for node in graph.node:
-        yield node
-        for attribute in node.attribute:
-            for subgraph in (attribute.g, *attribute.graphs):
-                yield from all_nodes(subgraph)
 
 
 @contextlib.contextmanager
