@@ -77,6 +77,7 @@ def inline(model: "ir.Model", functions: Mapping[str, Sequence[str]], *, opset: 
                 raise ExportError(f"rewrite {rewrite} has a malformed ONNX function: {error}") from error
             for node in function.all_nodes():
                 node.metadata_props[stamp] = rewrite
+                node.name = f"{function.name}.{node.outputs[0].name}"  # without one, the search for a free name is quadratic
             model.functions[function.identifier()] = function
     model.opset_imports.setdefault(CONTRIB, 1)
     InlinePass()(model)

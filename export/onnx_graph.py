@@ -5,6 +5,7 @@ import logging
 import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import onnx
 import onnx_ir as ir
@@ -13,6 +14,7 @@ import onnxscript.optimizer
 import onnxsim
 import torch
 from torch import nn
+from torch.export import ExportedProgram
 
 from edgesr.errors import ExportError
 from edgesr.export.onnx_functions import inline
@@ -22,6 +24,8 @@ from edgesr.tensors import Size, SizeRule
 INPUT, OUTPUT = "input", "output"
 REWRITE_KEY = "edgesr.rewrite"
 """Under this key a node's metadata names the rewrite whose replacement module made it."""
+
+_Shapes = tuple[dict[int, torch.export.Dim]] | None
 
 _REPLACEMENT = re.compile(r"edgesr\.export\.rewrites\.(\w+)\.")
 _READ_ELEMENTS, _FOLDED_ELEMENTS = 32768, 8192
@@ -56,27 +60,59 @@ def onnx_from_module(
     x = torch.zeros(1 if fixed else 2, 3, example.height, example.width)
     try:
         with _quiet_tools():
-            program = torch.onnx.export(
-                module,
-                (x,),
-                dynamo=True,
-                dynamic_shapes=None if fixed else (_symbols(sizes),),
-                input_names=[INPUT],
-                output_names=[OUTPUT],
-                opset_version=max(opset, EXPORTED),
-                optimize=False,
-                verbose=False,
-            )
+            shapes = None if fixed else (_symbols(sizes),)
+            converted = _converted(_traced(module, x, shapes), shapes, max(opset, EXPORTED))
     except Exception as error:  # the exporter raises whatever its tracing met; the cause is chained
         kind = f"for {fixed}" if fixed else "with dynamic sizes"
         raise ExportError(
             f"PyTorch's exporter cannot convert this network {kind}: {_first_line(error)}",
             hint="Try a static size: --size 128x128." if not fixed else "See `edgesr models` for what converts today.",
         ) from error
-    if program is None:
+    inline(converted.model, functions or {}, opset=max(opset, EXPORTED), stamp=REWRITE_KEY)
+    return _simplified(converted, opset)
+
+
+def _traced(module: nn.Module, x: torch.Tensor, shapes: _Shapes) -> ExportedProgram:
+    """What the module computes for inputs like x, operator by operator."""
+    # Without this setting, which torch.onnx.export makes too, a size that is not 1 in the example would be guarded not to be 1.
+    with torch.no_grad(), torch.fx.experimental._config.patch(backed_size_oblivious=True):  # type: ignore[attr-defined]  # untyped
+        return torch.export.export(module, (x,), dynamic_shapes=shapes, strict=False)
+
+
+def _converted(program: ExportedProgram, shapes: _Shapes, opset: int) -> torch.onnx.ONNXProgram:
+    """The same in ONNX's operators.
+
+    The exporter would trace the program once more first, to decompose operators that it cannot translate; that takes longer than
+    all else, and the rewrites' modules have none. It is done for those that have.
+    """
+    decompose = program.run_decompositions
+    program.run_decompositions = lambda *_, **__: program  # the exporter has no switch for it
+    try:
+        return _onnx_program(program, shapes, opset)
+    except torch.onnx.OnnxExporterError:
+        program.run_decompositions = decompose
+        return _onnx_program(program, shapes, opset)
+
+
+def _onnx_program(program: ExportedProgram, shapes: _Shapes, opset: int) -> torch.onnx.ONNXProgram:
+    converted = torch.onnx.export(
+        program,
+        dynamic_shapes=shapes,  # for their names
+        input_names=[INPUT],
+        output_names=[OUTPUT],
+        opset_version=opset,
+        custom_translation_table={torch.ops.aten.to.dtype: _cast},
+        optimize=False,
+        verbose=False,
+    )
+    if converted is None:
         raise ExportError("PyTorch's exporter returned no program")
-    inline(program.model, functions or {}, opset=max(opset, EXPORTED), stamp=REWRITE_KEY)
-    return _simplified(program, opset)
+    return converted
+
+
+def _cast(x: Any, dtype: int, *_: object) -> Any:
+    """`x.to(dtype)`, which the exporter translates only when it has been decomposed."""
+    return onnxscript.opset18.Cast(x, to=dtype)
 
 
 def _symbols(sizes: SizeRule) -> dict[int, torch.export.Dim]:

@@ -9,7 +9,7 @@ from edgesr.parity import PICTURE
 from edgesr.tensors import FloatArray, Size, SizeRule
 
 _PICTURE = "astronaut-128.png"
-_PICTURE_SIDE = 96
+_PICTURE_SIDE = 72
 
 
 def parity_inputs(sizes: SizeRule) -> dict[str, FloatArray]:
@@ -19,15 +19,25 @@ def parity_inputs(sizes: SizeRule) -> dict[str, FloatArray]:
     fixed size: noise and the picture, repeated by reflection to that size.
     """
     if sizes.fixed:
-        return {f"noise 1x3x{sizes.fixed}": _noise(1, sizes.fixed), f"{PICTURE} 1x3x{sizes.fixed}": picture(sizes.fixed)}
+        return {**noise_input(sizes.fixed), f"{PICTURE} 1x3x{sizes.fixed}": picture(sizes.fixed)}
     low = sizes.minimum
-    odd = Size(height=low.height + 16, width=low.width + 23)
+    odd = odd_size(low)
     whole = Size(height=max(_PICTURE_SIDE, low.height), width=max(_PICTURE_SIDE, low.width))
     return {
-        f"noise 1x3x{low}": _noise(1, low),
+        **noise_input(low),
         f"noise 2x3x{odd}": _noise(2, odd),
         f"{PICTURE} 1x3x{whole}": picture(whole),
     }
+
+
+def odd_size(smallest: Size) -> Size:
+    """A size that is little larger, not square and no multiple of any window."""
+    return Size(height=smallest.height + 16, width=smallest.width + 23)
+
+
+def noise_input(size: Size) -> dict[str, FloatArray]:
+    """One sample of noise, (1,3,H,W), by its name."""
+    return {f"noise 1x3x{size}": _noise(1, size)}
 
 
 def picture(size: Size) -> FloatArray:

@@ -171,7 +171,7 @@ class FourierMatmul(nn.Module):
 
         # Along the column, too, cos is even and sin odd: a row and its mirror image are added or subtracted first. Rows 0 and
         # H/2 are their own mirror images and come twice: half the weight.
-        half = weight.T / 2
+        half = weight.transpose(0, 1) / 2
         cos, sin = cos[:, :rows] * half, sin[:, :rows] * half
         row = torch.arange(height, device=x.device)
         upper, mirrored = x[:, :rows], x.index_select(1, (height - row[:rows]) % height)
@@ -205,8 +205,8 @@ def _row_transforms(width: int, like: Tensor) -> tuple[Tensor, Tensor, Tensor, T
     cos, sin, weight = _waves(width, like)
     there = torch.stack([cos, sin], dim=1).flatten(0, 1)
     turned = torch.stack([-sin, cos], dim=1).flatten(0, 1)
-    back_even = torch.stack([weight * cos, -weight * sin], dim=1).flatten(0, 1).T
-    back_odd = torch.stack([weight * sin, weight * cos], dim=1).flatten(0, 1).T
+    back_even = torch.stack([weight * cos, -weight * sin], dim=1).flatten(0, 1).transpose(0, 1)
+    back_odd = torch.stack([weight * sin, weight * cos], dim=1).flatten(0, 1).transpose(0, 1)
     return there, turned, back_even, back_odd
 
 

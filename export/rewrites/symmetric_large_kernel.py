@@ -90,8 +90,8 @@ class RowTiledConv(nn.Module):
         spectrum = (eigenvalues @ kernel.permute(2, 0, 1, 3).reshape(self.side, -1)).reshape(rows * outof, into, 1, self.side)
         analysis = basis.reshape(rows, 1, rows, 1).repeat(into, 1, 1, 1)
         synthesis = basis[:, margin : margin + _KEPT].reshape(rows, 1, _KEPT, 1).repeat(outof, 1, 1, 1)
-        by_frequency = torch.arange(into * rows).reshape(into, rows).T.flatten()
-        by_channel = torch.arange(outof * rows).reshape(rows, outof).T.flatten()
+        by_frequency = torch.arange(into * rows).reshape(into, rows).transpose(0, 1).flatten()
+        by_channel = torch.arange(outof * rows).reshape(rows, outof).transpose(0, 1).flatten()
         if exporting():
             constants = (analysis, by_frequency, spectrum, by_channel, synthesis)
             return self._exported(x, constants)

@@ -83,7 +83,7 @@ def test_export_then_verify_then_upscale(edgesr: Command, tmp_path: Path, photog
     assert done.json["artifact"] == "vapsr-x2-fp32-untrained.onnx"
     verified = edgesr("verify", folder)
     assert verified.code == 0
-    assert "picture 1x3x96x96" in verified.out
+    assert "picture 1x3x72x72" in verified.out
     done = edgesr("upscale", photograph, tmp_path / "out.png", "--artifact", folder)
     assert done.code == 0
     assert "noise" in done.err

@@ -1,6 +1,7 @@
 """The exported graph: standard, checked, stamped, the same each time, and free of this machine."""
 
 from collections import Counter
+from collections.abc import Callable
 
 import onnx
 import pytest
@@ -12,7 +13,11 @@ from edgesr.errors import ExportError
 from edgesr.export.onnx_graph import REWRITE_KEY, all_nodes, onnx_from_module
 from edgesr.export.rewrite import apply_plan, plan
 from edgesr.export.target import targets
+from edgesr.models.esc import ESC, ESCConfig
 from edgesr.models.esc_fp import ESCFP, ESCFPConfig
+from edgesr.models.rgt import RGT, RGTConfig
+from edgesr.models.srconvnet import SRConvNet, SRConvNetConfig
+from edgesr.models.vapsr import VapSR, VapSRConfig
 from edgesr.seeding import seed_weights
 from edgesr.tensors import Size, SizeRule
 
@@ -47,6 +52,33 @@ def small_esc_fp() -> nn.Module:
     module = ESCFP(config).eval()
     seed_weights(module)
     return module
+
+
+_SMALL: dict[str, Callable[[], nn.Module]] = {
+    "esc": lambda: ESC(ESCConfig(scale=2, dim=8, pdim=4, kernel=7, blocks=1, conv_blocks=1, window=8, heads=2, ffn=8)),
+    "esc-fp": lambda: ESCFP(ESCFPConfig(scale=3, blocks=1, conv_blocks=1, window=8)),
+    "srconvnet": lambda: SRConvNet(SRConvNetConfig(scale=4, blocks=1)),
+    "vapsr": lambda: VapSR(VapSRConfig(feat=16, attention=16, blocks=1, scale=4)),
+    "rgt": lambda: RGT(RGTConfig(scale=2, depths=(4,))),
+}
+
+
+@pytest.mark.parametrize(("target", "size"), [("ort", None), ("onnx", 32)])
+@pytest.mark.parametrize("family", _SMALL)
+def test_rewritten_networks_need_no_decomposition(
+    family: str, target: str, size: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would take half of the time of an export."""
+
+    def refused(*_: object) -> None:
+        raise AssertionError("an operator without translation was left")
+
+    monkeypatch.setattr(torch.export.ExportedProgram, "run_decompositions", refused)
+    steps = plan(targets()[target].needs)
+    rewritten, _ = apply_plan(steps, _SMALL[family]().eval())
+    sides = Size(height=size or 16, width=size or 16)
+    sizes = SizeRule(minimum=sides, maximum=sides if size else None)
+    onnx_from_module(rewritten, sizes, opset=20, functions={step.name: step.rewrite.functions for step in steps})
 
 
 def test_nodes_of_a_rewrite_carry_its_name(small_esc_fp: nn.Module) -> None:
