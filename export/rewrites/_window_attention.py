@@ -8,11 +8,14 @@ from typing import ClassVar
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgesr.export.onnx_functions import call, exporting
+from edgesr.export.onnx_functions import call, exporting, sizes
 
-INPUTS = "x, w_query, b_query, w_key, w_value, b_value, w_out, b_out"
-ATTRIBUTES = "side: ints, list: ints, row: ints"
-"""Of both ONNX functions, which begin with PARTITION, end with MERGE, and make `windows` of query, key and value in between."""
+INPUTS = "x, height, width, w_query, b_query, w_key, w_value, b_value, w_out, b_out"
+ATTRIBUTES = "side: ints, list: ints, row: ints, last: ints"
+"""Of both ONNX functions, which begin with PARTITION, end with MERGE, and make `windows` of query, key and value in between.
+
+All that depends on the sizes alone is the same in every block, so that a file has it once.
+"""
 
 PARTITION = """
   none = Constant <value_ints = [0]> ()
@@ -23,15 +26,22 @@ PARTITION = """
   side = Constant <value_ints: ints = @side> ()
   list = Constant <value_ints: ints = @list> ()
   row = Constant <value_ints: ints = @row> ()
-  size = Shape <start = 1, end = 3> (x)
+  last = Constant <value_ints: ints = @last> ()
+  rows = Reshape (height, rest)
+  columns = Reshape (width, rest)
+  size = Concat <axis = 0> (rows, columns)
   minus_size = Neg (size)
   missing = Mod (minus_size, side)
   continuation = Concat <axis = 0> (nothing, missing, none)
+  whole_size = Add (size, missing)
+  map = Concat <axis = 0> (rest, whole_size, last)
+  minus_columns = Neg (columns)
+  missing_columns = Mod (minus_columns, side)
+  whole_columns = Add (columns, missing_columns)
+  windows_in_row = Div (whole_columns, side)
+  tiling = Concat <axis = 0> (rest, side, windows_in_row, row)
+  untiling = Concat <axis = 0> (rest, windows_in_row, side, row)
   whole = Pad <mode = "reflect"> (x, continuation)
-  map = Shape (whole)
-  width = Shape <start = 2, end = 3> (whole)
-  columns = Div (width, side)
-  tiling = Concat <axis = 0> (rest, side, columns, row)
   tiles = Reshape (whole, tiling)
   tiles_in_turn = Transpose <perm = [0, 2, 1, 3]> (tiles)
   pixels = Reshape (tiles_in_turn, list)
@@ -43,7 +53,6 @@ PARTITION = """
 MERGE = """
   mixed = Reshape (windows, list)
   out = Gemm <transB = 1> (mixed, w_out, b_out)
-  untiling = Concat <axis = 0> (rest, columns, side, row)
   out_tiles = Reshape (out, untiling)
   out_rows = Transpose <perm = [0, 2, 1, 3]> (out_tiles)
   out_whole = Reshape (out_rows, map)
@@ -55,7 +64,7 @@ MERGE = """
 class ProjectedWindows(nn.Module):
     """x (B,C,H,W) -> (B,C,H,W): queries, keys and values of each window, what `attend` makes of them, and its projection.
 
-    table: the biases T of each head with a column of zeros more, (heads,2w−1,1,2w), or with a row of zeros too, (heads,2w,1,2w).
+    table: the biases T of each head with a column of zeros more and as many rows as the form asks for, (heads,≥2w−1,1,2w).
     query: brings 1/√d along.
     """
 
@@ -85,7 +94,7 @@ class ProjectedWindows(nn.Module):
 
     def attributes(self, channels: int) -> dict[str, int | list[int]]:
         """The numbers in the ONNX function."""
-        return {"side": [self.window], "list": [-1, channels], "row": [self.window * channels]}
+        return {"side": [self.window], "list": [-1, channels], "row": [self.window * channels], "last": [channels]}
 
     def _compute(self, x: Tensor) -> Tensor:
         """(B,H,W,C) -> (B,H,W,C)."""
@@ -104,4 +113,7 @@ class ProjectedWindows(nn.Module):
     def _call(self, x: Tensor) -> Tensor:
         linears = (self.query, self.key, self.value, self.out)
         weights = [tensor for linear in linears for tensor in linear.parameters()]
-        return call(self.function, (x, *weights, *self.tables()), self.attributes(x.shape[3]), like=x, shape=x.shape)
+        _, height, width = sizes(x)
+        return call(
+            self.function, (x, height, width, *weights, *self.tables()), self.attributes(x.shape[3]), like=x, shape=x.shape
+        )

@@ -5,18 +5,18 @@
 for every q by itself, so that queries may be taken in any portions. Further:
 
     B[(qy,qx),(ky,kx)] = T[ky − qy + w − 1, kx − qx + w − 1] = E[qx, ky − qy + w − 1, kx],   E[qx,j,kx] = T[j, kx − qx + w − 1]
-    softmax([l, −∞])·[V; 0] = softmax(l)·V
 
 for every map (B,C,H,W) with H and W of at least w/2+1 and every table T (2w−1)×(2w−1) of each head. E has w·(2w−1)·w entries
 where B has w⁴, and the biases of one row of queries against all keys lie in it side by side: a slice of it.
 
-The logits of one turn stay in the cache, and so do its biases, from which the product of one head starts (Gemm) and which all
-windows share: so heads come first, then portions, then windows, in Scans that stand in one another. Keys of logit −∞ are added
-where a row of logits would take a multiple of 4096 bytes, because rows that far apart compete for the same places in the first
-cache: the two products take a seventh less time. com.microsoft.MultiHeadAttention in place of the standard operators won nothing.
+The logits of one turn stay in the caches. The biases of a turn are those of all windows: so portions come first, then windows, in
+two Scans. com.microsoft.MultiHeadAttention gives each thread whole heads, from the biases to the product with the values, where
+the operators by themselves share every product out among the threads and wait for both; few heads become more by taking two
+portions as heads of their own. On two threads that is 0.8 of the time of Gemm, Softmax and MatMul for each head of a window.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -27,49 +27,66 @@ from edgesr.export.rewrites import window_attention
 from edgesr.export.rewrites._window_attention import ATTRIBUTES, INPUTS, MERGE, PARTITION, ProjectedWindows
 from edgesr.export.rewrites.window_attention import WindowAttentionInTurn
 
-_TURN_BYTES = 1 << 19
-"""What the logits of one turn take at most: with their biases they fill the second-level cache of a core."""
-_ALIASING, _SPARE = 1024, 16
-"""Rows of a multiple of so many logits get so many keys more that are not there."""
+_TURN_BYTES = 1 << 21
+"""What the logits of one turn take at most, all heads together."""
+_ENOUGH_HEADS = 8
+"""Fewer are doubled, so that there is work for several threads."""
 
 _CORE = """
-  portions_of_heads = Constant <value_ints: ints = @portions> ()
-  keys_of_heads = Constant <value_ints: ints = @keys> ()
-  spare_keys = Constant <value_ints: ints = @spare_keys> ()
-  spare_biases = Constant <value_ints: ints = @spare_biases> ()
-  logits_shape = Constant <value_ints: ints = @logits> ()
-  second = Constant <value_ints = [1]> ()
-  query_portions = Reshape (query, portions_of_heads)
-  key_heads = Reshape (key, keys_of_heads)
-  value_heads = Reshape (value, keys_of_heads)
-  key_rows = Pad (key_heads, spare_keys)
-  value_rows = Pad (value_heads, spare_keys)
-  head_queries = Transpose <perm = [3, 1, 0, 2, 4]> (query_portions)
-  head_keys = Transpose <perm = [2, 0, 3, 1]> (key_rows)
-  head_values = Transpose <perm = [2, 0, 1, 3]> (value_rows)
-  attended = Scan <num_scan_inputs = 4, body = head (
-    float[P,N,Q,D] queries, float[N,D,K] keys, float[N,K,D] values, float[Q,T,W] tables
-  ) => (float[P,N,Q,D] head_answers) {
-    head_answers = Scan <num_scan_inputs = 2, body = portion (float[N,Q,D] some, int64[1] start) => (float[N,Q,D] answers) {
-      end = Add (start, side)
-      slice = Slice (tables, start, end, second)
-      biases_of_keys = Reshape (slice, logits_shape)
-      biases = Pad (biases_of_keys, spare_biases, absent)
-      answers = Scan <num_scan_inputs = 3, body = window (float[Q,D] q, float[D,K] k, float[K,D] v) => (float[Q,D] answer) {
-        logits = Gemm (q, k, biases)
-        weights = Softmax <axis = -1> (logits)
-        answer = MatMul (weights, v)
-      }> (some, keys, values)
-    }> (queries, starts)
-  }> (head_queries, head_keys, head_values, shifted)
-  windows = Transpose <perm = [2, 1, 3, 0, 4]> (attended)
+  query_portions = Constant <value_ints: ints = @query_portions> ()
+  query_turns = Constant <value_ints: ints = @query_turns> ()
+  pixels_of_heads = Constant <value_ints: ints = @pixels_of_heads> ()
+  copies = Constant <value_ints: ints = @copies> ()
+  biases_of_turn = Constant <value_ints: ints = @biases_of_turn> ()
+  answers_of_portions = Constant <value_ints: ints = @answers_of_portions> ()
+  axis = Constant <value_ints = [2]> ()
+  by_portion = Reshape (query, query_portions)
+  in_turn = Transpose <perm = [1, 0, 3, 2, 4]> (by_portion)
+  queries = Reshape (in_turn, query_turns)
+  key_pixels = Reshape (key, pixels_of_heads)
+  key_heads = Transpose <perm = [0, 1, 3, 2, 4]> (key_pixels)
+  keys = Tile (key_heads, copies)
+  value_pixels = Reshape (value, pixels_of_heads)
+  value_heads = Transpose <perm = [0, 1, 3, 2, 4]> (value_pixels)
+  values = Tile (value_heads, copies)
+  attended = Scan <num_scan_inputs = 2, body = portion (float[N,B,Q,C] some, int64[1] start) => (float[N,B,Q,C] answers) {
+    end = Add (start, side)
+    slice = Slice (shifted, start, end, axis)
+    biases = Reshape (slice, biases_of_turn)
+    answers = Scan <num_scan_inputs = 3, body = window (
+      float[B,Q,C] q, float[B,A,K,D] k, float[B,A,K,D] v
+    ) => (float[B,Q,C] answer) {
+      answer = com.microsoft.MultiHeadAttention <num_heads: int = @heads, scale = 1.0> (q, k, v, , , biases)
+    }> (some, keys, values)
+  }> (queries, starts)
+  answered = Reshape (attended, answers_of_portions)
+  windows = Transpose <perm = [1, 0, 3, 2, 4]> (answered)
 """
 
 _HEAD = f"""
 WindowAttentionInPortions
-<{ATTRIBUTES}, portions: ints, keys: ints, spare_keys: ints, spare_biases: ints, logits: ints>
-({INPUTS}, shifted, starts, absent) => (y) {{
+<{ATTRIBUTES}, heads: int, query_portions: ints, query_turns: ints, pixels_of_heads: ints, copies: ints, biases_of_turn: ints,
+  answers_of_portions: ints>
+({INPUTS}, shifted, starts) => (y) {{
 """
+
+
+@dataclass(frozen=True)
+class Portions:
+    """How the queries of a window of w×w pixels are taken: `turns` turns, in each `folds` portions of `rows` rows."""
+
+    folds: int
+    rows: int
+    turns: int
+
+
+def portions(window: int, heads: int) -> Portions:
+    """As many rows at a time as divide the window and whose logits fit, and at least one."""
+    folds = 2 if heads < _ENOUGH_HEADS and window % 2 == 0 else 1
+    row = 4 * heads * window**3
+    sides = [side for side in range(folds, window + 1, folds) if window % side == 0]
+    side = max(side for side in sides if side == folds or side * row <= _TURN_BYTES)
+    return Portions(folds=folds, rows=side // folds, turns=window // side)
 
 
 class WindowAttentionInPortions(ProjectedWindows):
@@ -81,57 +98,58 @@ class WindowAttentionInPortions(ProjectedWindows):
         self, *, window: int, heads: int, table: nn.Parameter, query: nn.Linear, key: nn.Linear, value: nn.Linear, out: nn.Linear
     ) -> None:
         super().__init__(window=window, heads=heads, table=table, query=query, key=key, value=value, out=out)
-        self.rows = rows_in_a_turn(window)
-        self.spare = _SPARE if window**2 % _ALIASING == 0 else 0
+        self.portions = portions(window, heads)
 
     def shifted_tables(self) -> Tensor:
-        """E for each row of queries in a turn, moved down by that row, (heads, rows·w, 2w+rows−2, w)."""
-        w, rows = self.window, self.rows
-        # A row of 2w entries, written over and over and cut into rows of 2w−1, moves on by one entry from row to row.
-        table = self.table.expand(-1, -1, w, -1).reshape(self.heads, 2 * w - 1, 2 * w * w)[:, :, : w * (2 * w - 1)]
-        table = table.reshape(self.heads, 2 * w - 1, w, 2 * w - 1)[:, :, :, w - 1 :].transpose(1, 2)
-        return torch.cat([F.pad(table, (0, 0, row, rows - 1 - row)) for row in range(rows)], dim=1)
+        """E for each row of queries in a turn, moved down by that row, (folds·heads, rows·w, 2w−2+folds·rows, w)."""
+        w, folds, rows = self.window, self.portions.folds, self.portions.rows
+        # A row of n entries, written over and over and cut into rows of n−1, moves on by one entry from row to row.
+        high, moves = self.table.shape[1], folds * rows
+        along_x = self.table.expand(-1, -1, w, -1).reshape(self.heads, high, 2 * w * w)[:, :, : w * (2 * w - 1)]
+        along_x = along_x.reshape(self.heads, 1, high, w, 2 * w - 1)[:, :, :, :, w - 1 :]
+        along_y = along_x.expand(-1, moves, -1, -1, -1).reshape(self.heads, moves * high, w, w)[:, : moves * (high - 1)]
+        along_y = along_y.reshape(self.heads, folds, rows, high - 1, w, w)
+        return along_y.permute(1, 0, 2, 4, 3, 5).reshape(folds * self.heads, rows * w, high - 1, w)
 
     def starts(self) -> Tensor:
         """Where each turn's slice of the shifted tables starts, (turns,1)."""
-        return torch.arange(self.window - 1, -1, -self.rows).unsqueeze(1)
+        return torch.arange(self.window - 1, -1, -self.portions.folds * self.portions.rows).unsqueeze(1)
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        w, turn = self.window, self.rows * self.window
-        key, value = F.pad(key, (0, 0, 0, self.spare)), F.pad(value, (0, 0, 0, self.spare))
+        windows, w, heads, folds = len(query), self.window, self.heads, self.portions.folds
+        key, value = key.repeat(1, folds, 1, 1), value.repeat(1, folds, 1, 1)
         tables, answers = self.shifted_tables(), []
-        for number, start in enumerate(self.starts().flatten().tolist()):
-            portion = query[:, :, number * turn : (number + 1) * turn]
-            bias = F.pad(tables[:, :, start : start + w].flatten(2), (0, self.spare), value=-torch.inf)
-            answers.append((portion @ key.transpose(2, 3) + bias).softmax(dim=3) @ value)
+        for turn, start in zip(query.chunk(self.portions.turns, dim=2), self.starts().flatten().tolist(), strict=True):
+            some = turn.reshape(windows, heads, folds, -1, turn.shape[3]).transpose(1, 2).flatten(1, 2)
+            biases = tables[:, :, start : start + w].flatten(2)
+            answer = (some @ key.transpose(2, 3) + biases).softmax(dim=3) @ value
+            answers.append(answer.reshape(windows, folds, heads, -1, answer.shape[3]).transpose(1, 2).flatten(2, 3))
         return torch.cat(answers, dim=2)
 
     def tables(self) -> tuple[Tensor, ...]:
-        return self.shifted_tables(), self.starts(), torch.full((), -torch.inf, dtype=self.table.dtype)
+        return self.shifted_tables(), self.starts()
 
     def attributes(self, channels: int) -> dict[str, int | list[int]]:
-        w, heads, turn = self.window, self.heads, self.rows * self.window
+        w, folds, turns = self.window, self.portions.folds, self.portions.turns
+        queries, heads = self.portions.rows * w, folds * self.heads
         return super().attributes(channels) | {
-            "portions": [-1, w // self.rows, turn, heads, channels // heads],
-            "keys": [-1, w * w, heads, channels // heads],
-            "spare_keys": [0, 0, 0, 0, 0, self.spare, 0, 0],
-            "spare_biases": [0, 0, 0, self.spare],
-            "logits": [turn, w * w],
+            "heads": heads,
+            "query_portions": [-1, turns, folds, queries, channels],
+            "query_turns": [turns, -1, 1, queries, folds * channels],
+            "pixels_of_heads": [-1, 1, w * w, self.heads, channels // self.heads],
+            "copies": [1, 1, folds, 1, 1],
+            "biases_of_turn": [1, heads, queries, w * w],
+            "answers_of_portions": [turns, -1, queries, folds, channels],
         }
-
-
-def rows_in_a_turn(window: int) -> int:
-    """As many rows of queries as divide the window and whose logits of one head fit; one where that is not enough."""
-    row = 4 * window**3
-    return max(rows for rows in range(1, window + 1) if window % rows == 0 and (rows == 1 or rows * row <= _TURN_BYTES))
 
 
 def in_portions(whole: WindowAttentionInTurn) -> WindowAttentionInPortions:
     """The replacement of `whole`."""
+    turn = portions(whole.window, whole.heads)
     return WindowAttentionInPortions(
         window=whole.window,
         heads=whole.heads,
-        table=nn.Parameter(whole.table.detach()[:, :-1].clone()),
+        table=nn.Parameter(F.pad(whole.table.detach(), (0, 0, 0, 0, 0, turn.folds * turn.rows - 1))),
         query=whole.query,
         key=whole.key,
         value=whole.value,

@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgesr.export.onnx_functions import call, exporting
+from edgesr.export.onnx_functions import call, exporting, sizes
 from edgesr.export.rewrite import Refusal, Rewrite, Witness
 from edgesr.models.esc import SymmetricConv, mean_of_symmetries
 from edgesr.models.esc_fp import SeparableLongRangeConv
@@ -43,11 +43,12 @@ ConvInRowTiles <into: int, outof: int, frequencies: int, stride: ints, before: i
 }
 """
 _CROP = """
-RowsOf (tiles, x) => (y) {
-  height = Shape <start: int = 2, end: int = 3> (x)
+FirstRows (tiles, height) => (y) {
+  rest = Constant <value_ints = [-1]> ()
   top = Constant <value_ints = [0]> ()
   rows = Constant <value_ints = [2]> ()
-  y = Slice (tiles, top, height, rows)
+  end = Reshape (height, rest)
+  y = Slice (tiles, top, end, rows)
 }
 """
 
@@ -118,7 +119,7 @@ class RowTiledConv(nn.Module):
         tiles = call("ConvInRowTiles", (x, *constants), attributes, like=x, shape=shape)
         if isinstance(height, int):
             return tiles[:, :, :height]
-        return call("RowsOf", (tiles, x), like=x, shape=(batch, outof, height, width))
+        return call("FirstRows", (tiles, sizes(x.permute(0, 2, 3, 1))[1]), like=x, shape=(batch, outof, height, width))
 
 
 def _replace(module: nn.Module) -> nn.Module | Refusal | None:

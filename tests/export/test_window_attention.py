@@ -12,7 +12,7 @@ from torch import nn
 
 from edgesr.export.onnx_graph import onnx_from_module
 from edgesr.export.rewrite import apply_plan, plan
-from edgesr.export.rewrites.attention_in_portions import rows_in_a_turn
+from edgesr.export.rewrites.attention_in_portions import Portions, portions
 from edgesr.models.esc import ESC, ESCConfig
 from edgesr.seeding import seed_weights
 from edgesr.tensors import FloatArray, Size, SizeRule
@@ -115,9 +115,10 @@ def test_openvino_computes_the_portable_form_for_any_batch_and_size() -> None:
 
 
 def test_a_turn_takes_rows_that_divide_the_window_and_fit() -> None:
-    assert rows_in_a_turn(32) == 4
-    assert rows_in_a_turn(48) == 1
-    assert rows_in_a_turn(5) == 5
+    assert portions(32, 4) == Portions(folds=2, rows=2, turns=8)
+    assert portions(32, 3) == Portions(folds=2, rows=2, turns=8)
+    assert portions(48, 12) == Portions(folds=1, rows=1, turns=48)
+    assert portions(5, 3) == Portions(folds=1, rows=5, turns=1)
 
 
 def constants(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
