@@ -27,7 +27,7 @@ REWRITE_KEY = "edgesr.rewrite"
 
 _Shapes = tuple[dict[int, torch.export.Dim]] | None
 
-_REPLACEMENT = re.compile(r"edgesr\.export\.rewrites\.(\w+)\.")
+_OUR_MODULE = re.compile(r"edgesr\.(export\.rewrites|models)\.(\w+)\.")
 _READ_ELEMENTS, _FOLDED_ELEMENTS = 32768, 8192
 """Constants of up to the one are folded, but not into larger ones than the other (rearranged weights, which take the place of
 what they are made from, excepted): a table that follows from few numbers stays out of the file.
@@ -175,8 +175,9 @@ def _rewrite_of(node: onnx.NodeProto) -> str | None:
     for entry in node.metadata_props:
         if entry.key == REWRITE_KEY:
             return entry.value
-        if entry.key == "namespace" and (modules := _REPLACEMENT.findall(entry.value)):
-            return str(modules[-1]).replace("_", "-")  # the innermost: a replacement may hold others
+        if entry.key == "namespace" and (modules := _OUR_MODULE.findall(entry.value)):
+            folder, module = modules[-1]  # the innermost: a replacement may hold others, and modules that stayed as they were
+            return None if folder == "models" else str(module).replace("_", "-")
     return None
 
 

@@ -22,11 +22,12 @@ from edgesr.artifact import (
     write_manifest,
 )
 from edgesr.backends import require
+from edgesr.errors import ExportError
 from edgesr.export.half_precision_search import half_precision
 from edgesr.export.onnx_graph import INPUT, OUTPUT, onnx_from_module
 from edgesr.export.parity_inputs import noise_input, odd_size, parity_inputs
 from edgesr.export.request import ExportRequest
-from edgesr.export.rewrite import Applied, Step, apply_plan, plan
+from edgesr.export.rewrite import Applied, Step, apply_plan, plan, rewrites
 from edgesr.export.verification import BUDGETS, artifact_edge, reference_outputs, write_recorded
 from edgesr.files import staged_folder
 from edgesr.parity import Budget, Edge, edge
@@ -65,7 +66,10 @@ def export(request: ExportRequest, *, progress: Progress = silent) -> Artifact:
 
         progress("converting to ONNX")
         functions = {step.name: step.rewrite.functions for step in steps}
-        graph = onnx_from_module(rewritten, sizes, opset=request.opset_of_target, functions=functions)
+        try:
+            graph = onnx_from_module(rewritten, sizes, opset=request.opset_of_target, functions=functions)
+        except ExportError as error:
+            raise _without_hint(error, request) from error
         edges: list[Edge] = [rewritten_edge]
         islands: tuple[str, ...] = ()
         if request.precision == "fp16":
@@ -87,6 +91,14 @@ def export(request: ExportRequest, *, progress: Progress = silent) -> Artifact:
         files = tuple(file_info(path) for path in sorted(stage.iterdir()))
         write_manifest(stage, replace(draft, parity=tuple(edges), files=files))
     return read_artifact(folder)
+
+
+def _without_hint(error: ExportError, request: ExportRequest) -> ExportError:
+    """The same error, with what speaks for a rewrite that was left out as its cause."""
+    names = [name for name in request.without if request.size is None and rewrites()[name].serves & {"any_batch", "any_size"}]
+    if not names:
+        return error
+    return ExportError(error.message, hint=f"Without {', '.join(names)} a size may be needed: --size 128x128.")
 
 
 def _budget(request: ExportRequest) -> Budget:

@@ -42,14 +42,15 @@ class Ablation:
     """One model with and without the rewrite, or the reason why there is nothing to compare.
 
     file: "any size", or "static" where a file for any size cannot be made without the rewrite (`needed` then says why).
-    nodes: with those of subgraphs. mb: peak memory of a fresh process. ms: median CPU time at `size`. ratio: with over without,
-    and its 95 % interval.
+    also_without: the rewrites of its result, which found nothing to do without it. nodes: with those of subgraphs. mb: peak
+    memory of a fresh process. ms: median CPU time at `size`. ratio: with over without, and its 95 % interval.
     """
 
     model: str
     size: str
     file: str = "none"
     needed: str = ""
+    also_without: tuple[str, ...] = ()
     rounds: int = 0
     nodes_with: int = 0
     nodes_without: int = 0
@@ -161,6 +162,7 @@ def ablate(rewrite: str, model: str, size: Size, rounds: int, limit: float) -> A
         size=str(size),
         file=kind,
         needed=reason,
+        also_without=tuple(sorted(made[0]["rewrites"].keys() - made[1]["rewrites"].keys() - {rewrite})),
         rounds=rounds,
         nodes_with=made[0]["nodes"],
         nodes_without=made[1]["nodes"],
