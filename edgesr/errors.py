@@ -9,6 +9,7 @@
     ├─ ImageError             exit 1   a picture that cannot be read or written
     ├─ ArtifactError          exit 1   an artifact folder that is incomplete, altered or not ours
     ├─ ExportError            exit 1   a network that could not be converted
+    ├─ RecordError            exit 1   a record of measurements that cannot be read, or compared with another
     ├─ RegistryError          exit 1   a malformed or duplicate plugin file
     ├─ ParityError            exit 3   the result is not the same function as the reference
     ├─ BackendMissingError    exit 4   a package or device that this machine does not have
@@ -76,6 +77,10 @@ class ArtifactError(EdgesrError):
 
 class ExportError(EdgesrError):
     """A network that could not be converted."""
+
+
+class RecordError(EdgesrError):
+    """A record of measurements that cannot be read, or compared with another."""
 
 
 class RegistryError(EdgesrError):

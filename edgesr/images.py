@@ -1,10 +1,8 @@
 """Pictures as networks take them, from and to PNG, JPEG, WebP and TIFF files."""
 
-import contextlib
 import errno
 import os
 import shlex
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesr.errors import ImageError, UsageError
+from edgesr.files import write_whole
 from edgesr.image_decoding import Samples, decode
 from edgesr.image_encoding import Format, encode
 from edgesr.tensors import FloatArray, Size
@@ -152,18 +151,11 @@ def to_samples(values: NDArray[np.floating], *, depth: int = 8) -> Samples:
 
 
 def _write_whole(path: Path, data: bytes) -> None:
-    """Write under another name in the same folder, then rename; whatever stops it, that file goes."""
-    temporary = path.parent / f".edgesr-{uuid.uuid4().hex}.part"
     try:
-        with temporary.open("xb") as file:
-            file.write(data)
-        temporary.replace(path)
+        write_whole(path, data)
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise ImageError(
             f"cannot write {path}: {error.strerror or error}; nothing was left behind",
             hint="Free some space, or name another place." if full else _ELSEWHERE,
         ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
