@@ -22,8 +22,8 @@ Status = Literal["ok", "parity failed", "failed", "timed out", "not available"]
 class Subject:
     """What a cell measures, apart from the machine.
 
-    model: the variant's name. scale: 2, 3 or 4. runtime: a name in `edgesr.runtimes`. precision: fp32 or fp16. size: of the input,
-    "HxW" in pixels. device: cpu or cuda. artifact: how the folder that it runs is called, or "" for the reference.
+    model: the variant's name. scale: 2, 3 or 4. runtime: a name in `edgesr.runtimes`. precision: fp32 or fp16. size: of the
+    input, "HxW" in pixels. device: cpu or cuda. artifact: what kind of file it runs (its target's name), or "" for the reference.
     """
 
     model: str
@@ -96,11 +96,11 @@ class Parity:
 class Cell:
     """One row. reason: why its status is not "ok".
 
-    settings: what the runtime says of itself. file_bytes: of the model file. rewrites: what it was exported with. load_s: seconds to
-    open it, after the import. first_ms: the first inference. latency: of inference alone. end_to_end: 8-bit picture in, 8-bit picture
-    out. memory: metric's name -> MB of 2²⁰ bytes. energy: metric's name -> J for each inference. ratio: of the latency.
-    output_png: the middle of the output, base64. difference_png: the same of its absolute difference from the reference's, where
-    white stands for `difference_white` (peak 1.0).
+    settings: what the runtime says of itself. file_bytes: of the model file. rewrites: what it was exported with. load_s: seconds
+    to open it, after the import. first_ms: the first inference. latency: of inference alone. end_to_end: 8-bit picture in, 8-bit
+    picture out. memory: metric's name -> MB of 2²⁰ bytes. energy: metric's name -> J an inference. output_png: the middle of
+    the output, base64. difference_png: the same of its absolute difference from the reference's, where white stands for
+    `difference_white` (peak 1.0). ratio: of the latency.
     """
 
     subject: Subject

@@ -1,0 +1,115 @@
+"""What samples say: percentiles, ratios with intervals, and reasons not to trust them.
+
+Samples come in rounds: between two rounds the other candidates had their turns. The runs of one round share the machine's mood, so
+that rounds, not runs, are what an interval is drawn from.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgesr.bench.record import Summary
+
+Rounds = Sequence[Sequence[int]]
+"""Nanoseconds, by round; rounds may hold different numbers of runs."""
+
+_DRAWS = 2000
+LARGEST_CV = 0.10
+"""Samples that vary more than this are unstable."""
+LARGEST_DRIFT = 0.05
+"""So is a cell whose last third of rounds differs from its first by more, and by more than chance."""
+_FEWEST_ROUNDS = 6
+_SEPARATION = 5.0
+"""Ashman's D from which two groups of samples are two modes: halves of a normal distribution have 2.7, of a uniform one 3.5."""
+_SMALLEST_MODE = 0.15
+_SMALLEST_GAP = 0.05
+
+
+def summarise(rounds: Rounds) -> Summary:
+    """Percentiles of all samples in ms (linear interpolation between samples)."""
+    values = _flat(rounds) / 1e6
+    low, p50, p90, p99 = (float(value) for value in np.percentile(values, [0, 50, 90, 99]))
+    mean = float(values.mean())
+    return Summary(
+        samples=len(values),
+        min=round(low, 4),
+        p50=round(p50, 4),
+        p90=round(p90, 4),
+        p99=round(p99, 4),
+        mean=round(mean, 4),
+        cv=round(float(values.std(ddof=1)) / mean, 4) if len(values) > 1 else 0.0,
+    )
+
+
+def ratio_of_medians(ours: Rounds, theirs: Rounds) -> tuple[float, float, float]:
+    """The ratio of two medians, measured in turns, and its 95 % bootstrap interval: the same rounds are drawn for both."""
+    count = min(len(ours), len(theirs))
+    picks = np.random.default_rng(0).integers(0, count, (_DRAWS, count))
+    drawn = _medians(ours[:count], picks) / _medians(theirs[:count], picks)
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    return float(np.median(_flat(ours)) / np.median(_flat(theirs))), float(low), float(high)
+
+
+def uncertainty(rounds: Rounds) -> float:
+    """Half the width of the median's 95 % bootstrap interval, relative to the median; infinite for less than three rounds."""
+    if len(rounds) < 3:
+        return float("inf")
+    picks = np.random.default_rng(0).integers(0, len(rounds), (500, len(rounds)))
+    low, high = np.percentile(_medians(rounds, picks), [2.5, 97.5])
+    return float((high - low) / 2 / np.median(_flat(rounds)))
+
+
+def instabilities(rounds: Rounds) -> tuple[str, ...]:
+    """Why the samples should not be trusted: their spread, a drift from the first to the last rounds, two modes."""
+    found = []
+    cv = summarise(rounds).cv
+    if cv > LARGEST_CV:
+        found.append(f"spread: standard deviation {cv:.0%} of the mean")
+    drift = _drift(rounds)
+    if drift:
+        found.append(f"drift: the last third of the rounds took {drift:+.0%} against the first")
+    modes = _modes(_flat(rounds) / 1e6)
+    if modes:
+        found.append(f"two modes: {modes[0]:.4g} ms and {modes[1]:.4g} ms")
+    return tuple(found)
+
+
+def _drift(rounds: Rounds) -> float:
+    """The relative change of the median from the first third to the last; 0 where it may be chance."""
+    if len(rounds) < _FEWEST_ROUNDS:
+        return 0.0
+    third = len(rounds) // 3
+    first, last = rounds[:third], rounds[-third:]
+    change = float(np.median(_flat(last)) / np.median(_flat(first))) - 1
+    medians = [[float(np.median(each)) for each in part] for part in (first, last)]
+    apart = min(medians[1]) > max(medians[0]) or max(medians[1]) < min(medians[0])
+    return change if apart and abs(change) > LARGEST_DRIFT else 0.0
+
+
+def _modes(values: NDArray[np.float64]) -> tuple[float, float] | None:
+    """The means of two groups of samples that lie apart, split where the variance between them is largest (Otsu)."""
+    ordered = np.sort(values)
+    count = len(ordered)
+    fewest = max(4, int(np.ceil(_SMALLEST_MODE * count)))
+    splits = range(fewest, count - fewest + 1)
+    if not splits:
+        return None
+    between = [split * (count - split) * (ordered[:split].mean() - ordered[split:].mean()) ** 2 for split in splits]
+    split = splits[int(np.argmax(between))]
+    low, high = ordered[:split], ordered[split:]
+    gap = float(high.mean() - low.mean())
+    within = float(np.hypot(low.std(), high.std()))
+    if gap < _SMALLEST_GAP * low.mean() or gap * 2**0.5 < _SEPARATION * within:
+        return None
+    return float(low.mean()), float(high.mean())
+
+
+def _flat(rounds: Rounds) -> NDArray[np.float64]:
+    return np.asarray([sample for each in rounds for sample in each], dtype=np.float64)
+
+
+def _medians(rounds: Rounds, picks: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The median of the samples of the picked rounds, for each row of picks."""
+    kept = [np.asarray(each, dtype=np.float64) for each in rounds]
+    return np.asarray([np.median(np.concatenate([kept[index] for index in row])) for row in picks])
