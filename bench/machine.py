@@ -13,6 +13,7 @@ from typing import Any
 from edgesr.bench import board, nvml
 from edgesr.bench.clocks import clock_settings, current_clocks, temperatures, throttle_counts
 from edgesr.bench.limits import memory_limit, throttled_seconds
+from edgesr.bench.power import available_meters, why_no_meters
 from edgesr.bench.processor import available_cores, processor_record
 from edgesr.bench.sysfiles import fields, text
 
@@ -81,6 +82,8 @@ def environment_record(device: str, *, root: Path = _ROOT) -> dict[str, Any]:
         "board": board.board_record(root),
     }
     unknown = {f"processor.{name}": reason for name, reason in (unknown | hidden).items()}
+    if not available_meters("cpu", root=root):
+        unknown["energy"] = why_no_meters(root)
     if not found["memory"]:
         unknown["memory"] = "the system does not tell"
     if device == "cuda":
@@ -116,7 +119,7 @@ def throttling(before: dict[str, Any], after: dict[str, Any]) -> tuple[str, ...]
     reasons = []
     then, now = before.get("throttled_by_heat", {}), after.get("throttled_by_heat", {})
     for part in sorted(now):
-        more = now[part] - then.get(part, 0)
+        more = now[part] - then.get(part, now[part])
         if more > 0:
             reasons.append(f"throttling: heat slowed the {part} {more} times")
     waited = after.get("throttled_by_quota_s", 0.0) - before.get("throttled_by_quota_s", 0.0)

@@ -1,0 +1,161 @@
+"""Energy by the meters that the machine has, in a pass of its own; each meter's name says what it covers.
+
+A meter does not know for whom the power is drawn: its figure holds what the covered part draws when idle, too.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgesr.bench.nvml import Gpu
+from edgesr.bench.sysfiles import number, numbered, text
+
+_ROOT = Path("/")
+_INTERVAL = 0.05
+"""Seconds between readings: counters must not wrap twice between two, and a power must be caught as it changes."""
+_RAPL = {"package": "package energy (RAPL)", "dram": "memory energy (RAPL)", "psys": "platform energy (RAPL)"}
+_RAILS = (1, 2, 3)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Meter:
+    """Something that tells joules since some moment, or watts now (`power`).
+
+    read: None where it fails. wraps: the count of joules after which it begins at 0 again.
+    """
+
+    name: str
+    read: Callable[[], float | None]
+    power: bool = False
+    wraps: float | None = None
+
+
+class _Tally:
+    """Adds up what a meter tells."""
+
+    def __init__(self, meter: Meter) -> None:
+        self._meter = meter
+        self._last: tuple[float, float] | None = None
+        self.joules = 0.0
+        self.failed = False
+
+    def take(self) -> None:
+        """Read the meter."""
+        value, now = self._meter.read(), time.perf_counter()
+        if value is None:
+            self.failed = True
+            return
+        if self._last is not None:
+            before, then = self._last
+            if self._meter.power:
+                self.joules += (value + before) / 2 * (now - then)
+            else:
+                self.joules += value - before + ((self._meter.wraps or 0.0) if value < before else 0.0)
+        self._last = value, now
+
+
+def energy_of(
+    run: Callable[[], None],
+    seconds: float,
+    *,
+    device: str | None = None,
+    meters: Sequence[Meter] | None = None,
+    root: Path = _ROOT,
+) -> dict[str, float]:
+    """Meter's name -> J for each call of `run`, which is called once before and then for `seconds` at least; empty without meters.
+
+    device: cpu leaves a GPU's meter out. meters: instead of those that the machine has.
+    """
+    tallies = [(meter.name, _Tally(meter)) for meter in (available_meters(device, root=root) if meters is None else meters)]
+    if not tallies:
+        return {}
+    run()
+    stop = threading.Event()
+
+    def watch() -> None:
+        while not stop.wait(_INTERVAL):
+            for _, tally in tallies:
+                tally.take()
+
+    for _, tally in tallies:
+        tally.take()
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    count, start = 0, time.perf_counter()
+    try:
+        while count == 0 or time.perf_counter() - start < seconds:
+            run()
+            count += 1
+    finally:
+        stop.set()
+        watcher.join()
+    for _, tally in tallies:
+        tally.take()
+    failed = {name for name, tally in tallies if tally.failed}
+    found = {name: sum(tally.joules for other, tally in tallies if other == name) for name, _ in tallies if name not in failed}
+    return {name: round(joules / count, 6) for name, joules in found.items()}
+
+
+def available_meters(device: str | None = None, *, root: Path = _ROOT) -> list[Meter]:
+    """Those that can be read now. Several of one name, as of two packages, are to be added up."""
+    found = [*_rapl(root), *_rails(root)] + ([] if device == "cpu" else _gpu())
+    return [meter for meter in found if meter.read() is not None]
+
+
+def why_no_meters(root: Path = _ROOT) -> str:
+    """Why the processor's energy cannot be read, for people to mend."""
+    zones = [zone for zone in numbered(root / "sys/class/powercap", "intel-rapl:") if (zone / "energy_uj").exists()]
+    return "energy_uj of RAPL may be read by root only" if zones else "no RAPL, no INA3221"
+
+
+def _rapl(root: Path) -> list[Meter]:
+    """Intel's and AMD's own counters. The zone of a package has its parts as zones below."""
+    zones = numbered(root / "sys/class/powercap", "intel-rapl:")
+    zones += [part for zone in zones for part in numbered(zone, f"{zone.name}:")]
+    meters = []
+    for zone in zones:
+        name = _RAPL.get((text(zone / "name") or "").partition("-")[0])
+        limit = number(zone / "max_energy_range_uj")
+        if name:
+            meters.append(Meter(name=name, read=_scaled(zone / "energy_uj"), wraps=limit / 1e6 if limit else None))
+    return meters
+
+
+def _rails(root: Path) -> list[Meter]:
+    """A Jetson's rails; the one of the whole board (VDD_IN or the like) holds the others."""
+    meters = []
+    for chip in numbered(root / "sys/class/hwmon", "hwmon"):
+        for rail in _RAILS if text(chip / "name") == "ina3221" else ():
+            label = text(chip / f"in{rail}_label")
+            if label and label != "NC":
+                watts = _product(_scaled(chip / f"in{rail}_input", 1e3), _scaled(chip / f"curr{rail}_input", 1e3))
+                meters.append(Meter(name=f"{label} (INA3221)", read=watts, power=True))
+    return meters
+
+
+def _gpu() -> list[Meter]:
+    try:
+        gpu = Gpu()
+    except OSError:
+        return []
+    if gpu.energy_joules() is not None:
+        return [Meter(name="GPU board energy (NVML)", read=gpu.energy_joules)]
+    return [Meter(name="GPU board energy (NVML power, sampled)", read=gpu.power_watts, power=True)]
+
+
+def _scaled(path: Path, units: float = 1e6) -> Callable[[], float | None]:
+    def read() -> float | None:
+        value = number(path)
+        return None if value is None else value / units
+
+    return read
+
+
+def _product(volts: Callable[[], float | None], amperes: Callable[[], float | None]) -> Callable[[], float | None]:
+    def read() -> float | None:
+        tension, current = volts(), amperes()
+        return None if tension is None or current is None else tension * current
+
+    return read
