@@ -3,9 +3,10 @@
 A meter does not know for whom the power is drawn: its figure holds what the covered part draws when idle, too.
 """
 
+import contextlib
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +38,7 @@ class _Tally:
 
     def __init__(self, meter: Meter) -> None:
         self._meter = meter
+        self.name = meter.name
         self._last: tuple[float, float] | None = None
         self.joules = 0.0
         self.failed = False
@@ -64,38 +66,47 @@ def energy_of(
     meters: Sequence[Meter] | None = None,
     root: Path = _ROOT,
 ) -> dict[str, float]:
-    """Meter's name -> J for each call of `run`, which is called once before and then for `seconds` at least; empty without meters.
+    """Meter's name -> J for each call of `run`: one before, then calls for at least `seconds`. Empty where there is no meter.
 
     device: cpu leaves a GPU's meter out. meters: instead of those that the machine has.
     """
-    tallies = [(meter.name, _Tally(meter)) for meter in (available_meters(device, root=root) if meters is None else meters)]
+    tallies = [_Tally(meter) for meter in (available_meters(device, root=root) if meters is None else meters)]
     if not tallies:
         return {}
     run()
+    with _read_often(tallies):
+        count, start = 0, time.perf_counter()
+        while count == 0 or time.perf_counter() - start < seconds:
+            run()
+            count += 1
+    failed = {tally.name for tally in tallies if tally.failed}
+    names = dict.fromkeys(tally.name for tally in tallies if tally.name not in failed)
+    return {name: round(sum(tally.joules for tally in tallies if tally.name == name) / count, 6) for name in names}
+
+
+@contextlib.contextmanager
+def _read_often(tallies: Sequence[_Tally]) -> Iterator[None]:
+    """Read at the beginning, in a thread meanwhile, and at the end."""
     stop = threading.Event()
 
     def watch() -> None:
         while not stop.wait(_INTERVAL):
-            for _, tally in tallies:
-                tally.take()
+            _take(tallies)
 
-    for _, tally in tallies:
-        tally.take()
+    _take(tallies)
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
-    count, start = 0, time.perf_counter()
     try:
-        while count == 0 or time.perf_counter() - start < seconds:
-            run()
-            count += 1
+        yield
     finally:
         stop.set()
         watcher.join()
-    for _, tally in tallies:
+        _take(tallies)
+
+
+def _take(tallies: Sequence[_Tally]) -> None:
+    for tally in tallies:
         tally.take()
-    failed = {name for name, tally in tallies if tally.failed}
-    found = {name: sum(tally.joules for other, tally in tallies if other == name) for name, _ in tallies if name not in failed}
-    return {name: round(joules / count, 6) for name, joules in found.items()}
 
 
 def available_meters(device: str | None = None, *, root: Path = _ROOT) -> list[Meter]:
