@@ -13,7 +13,7 @@ from typing import Any
 from edgesr.bench import board, nvml
 from edgesr.bench.clocks import clock_settings, current_clocks, temperatures, throttle_counts
 from edgesr.bench.limits import memory_limit, throttled_seconds
-from edgesr.bench.power import available_meters, why_no_meters
+from edgesr.bench.power import meters, why_no_meters
 from edgesr.bench.processor import available_cores, processor_record
 from edgesr.bench.sysfiles import fields, text
 
@@ -82,7 +82,7 @@ def environment_record(device: str, *, root: Path = _ROOT) -> dict[str, Any]:
         "board": board.board_record(root),
     }
     unknown = {f"processor.{name}": reason for name, reason in (unknown | hidden).items()}
-    if not available_meters("cpu", root=root):
+    if not meters("cpu", root=root):
         unknown["energy"] = why_no_meters(root)
     if not found["memory"]:
         unknown["memory"] = "the system does not tell"

@@ -63,14 +63,14 @@ def energy_of(
     seconds: float,
     *,
     device: str | None = None,
-    meters: Sequence[Meter] | None = None,
+    using: Sequence[Meter] | None = None,
     root: Path = _ROOT,
 ) -> dict[str, float]:
     """Meter's name -> J for each call of `run`: one before, then calls for at least `seconds`. Empty where there is no meter.
 
-    device: cpu leaves a GPU's meter out. meters: instead of those that the machine has.
+    device: cpu leaves a GPU's meter out. using: instead of those that the machine has.
     """
-    tallies = [_Tally(meter) for meter in (available_meters(device, root=root) if meters is None else meters)]
+    tallies = [_Tally(meter) for meter in (meters(device, root=root) if using is None else using)]
     if not tallies:
         return {}
     run()
@@ -109,7 +109,7 @@ def _take(tallies: Sequence[_Tally]) -> None:
         tally.take()
 
 
-def available_meters(device: str | None = None, *, root: Path = _ROOT) -> list[Meter]:
+def meters(device: str | None = None, *, root: Path = _ROOT) -> list[Meter]:
     """Those that can be read now. Several of one name, as of two packages, are to be added up."""
     found = [*_rapl(root), *_rails(root)] + ([] if device == "cpu" else _gpu())
     return [meter for meter in found if meter.read() is not None]
