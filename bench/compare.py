@@ -1,0 +1,224 @@
+"""Two records of `edgesr bench`, cell by cell: what has become faster or slower beyond noise.
+
+A verdict rests on the change of the cell's ratio to the reference that it took turns with, because the mood of the machine
+cancels in it; on the change of its own time where a record has no such ratio. `edgesr.bench.change` says what noise is.
+
+The reference's own time has nothing to cancel the mood with. It counts as changed only when at least two other cells kept their
+times while it moved away from them; then the ratios say nothing, and those cells are judged by their own times.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+from edgesr.bench.change import Change, Times, change
+from edgesr.bench.record import Cell, Record
+from edgesr.errors import RecordError
+
+Verdict = Literal["faster", "slower", "same within noise", "only in A", "only in B", "not comparable"]
+
+_MEMORY_MB = 1.0
+_MEMORY_PART = 0.03
+"""A memory figure has changed when it differs by more than the larger of the two."""
+_NOT_COMPARED = "unknown"
+"""The environment's reasons for what it does not hold."""
+_WITNESSES = 2
+"""Cells that must have kept their times for the reference alone to have changed: one could be a coincidence."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryChange:
+    """A metric of which the two records differ by more than 1 MB and more than 3 %; MB of 2²⁰ bytes."""
+
+    metric: str
+    a_mb: float
+    b_mb: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A cell. a_ms, b_ms: its p50. time: the change of that; ratio: of its ratio to the reference. rests_on: which decided.
+
+    broken: what it does no more in B although it did in A, "" for nothing. notes: what else is to be known.
+    """
+
+    key: str
+    verdict: Verdict
+    a_ms: float | None = None
+    b_ms: float | None = None
+    time: Change | None = None
+    ratio: Change | None = None
+    rests_on: Literal["", "time", "ratio"] = ""
+    broken: str = ""
+    memory: tuple[MemoryChange, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def decided(self) -> Change | None:
+        """The change that the verdict rests on."""
+        return {"time": self.time, "ratio": self.ratio, "": None}[self.rests_on]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """All cells of both records, in the order of A's. warnings: of the records as a whole."""
+
+    rows: tuple[Row, ...]
+    warnings: tuple[str, ...] = ()
+
+    def regressions(self, limit: float) -> tuple[str, ...]:
+        """What a gate of `limit` (relative: 0.05) does not let through: cells slower by more, beyond noise; and broken ones."""
+        found = []
+        for row in self.rows:
+            decided = row.decided
+            if row.broken:
+                found.append(f"{row.key}: {row.broken}")
+            elif row.verdict == "slower" and decided and decided.value > limit:
+                found.append(f"{row.key}: {decided.value:+.1%}")
+        return tuple(found)
+
+    def blind(self, limit: float) -> tuple[str, ...]:
+        """The cells whose noise hides a slowdown of `limit`."""
+        return tuple(row.key for row in self.rows if row.decided and row.decided.smallest > limit)
+
+    def to_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        return asdict(self)
+
+
+def compare(a: Record, b: Record) -> Comparison:
+    """Compare B with A; raises RecordError when they were not measured alike, or have no cell in common."""
+    found = list(differences(a, b))
+    if found:
+        listed = "\n".join(f"  {name}: {first} in A, {second} in B" for name, first, second in found)
+        raise RecordError(
+            f"the records were not measured alike, so that their times do not compare:\n{listed}",
+            hint="Measure both on one machine, with the same versions and options of `edgesr bench`.",
+        )
+    old, new = ({cell.subject.key: cell for cell in record.cells} for record in (a, b))
+    if not old.keys() & new.keys():
+        raise RecordError("the records have no cell in common", hint="Measure the same models, runtimes and sizes in both.")
+    rows = {key: _row(key, old.get(key), new.get(key), (old, new)) for key in dict.fromkeys([*old, *new])}
+    for reference in dict.fromkeys(cell.ratio.to for cell in a.cells if cell.ratio):
+        if reference in rows:
+            around = [key for key, cell in old.items() if cell.ratio and cell.ratio.to == reference]
+            rows |= _around(rows[reference], [rows[key] for key in around if key in rows])
+    return Comparison(rows=tuple(rows.values()), warnings=tuple(_warnings(a, b)))
+
+
+def differences(a: Record, b: Record) -> Iterator[tuple[str, str, str]]:
+    """What must agree and does not: its name, and its values in A and B."""
+    for part in ("environment", "settings"):
+        first, second = (dict(_flat(part, getattr(record, part))) for record in (a, b))
+        for name in dict.fromkeys([*first, *second]):
+            if first.get(name) != second.get(name):
+                yield name, str(first.get(name, "nothing")), str(second.get(name, "nothing"))
+
+
+def _flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """`{"processor": {"model": "X"}}` -> ("environment.processor.model", "X")."""
+    if not isinstance(value, Mapping):
+        yield name, value
+        return
+    for key, inner in value.items():
+        if key != _NOT_COMPARED:
+            yield from _flat(f"{name}.{key}", inner)
+
+
+def _warnings(a: Record, b: Record) -> Iterator[str]:
+    for name, record in (("A", a), ("B", b)):
+        if not record.complete:
+            yield f"{name} is the record of a sweep that did not end: cells are missing"
+
+
+def _row(key: str, a: Cell | None, b: Cell | None, cells: tuple[Mapping[str, Cell], Mapping[str, Cell]]) -> Row:
+    """One cell's row, judged by its ratio where there is one."""
+    if a is None or b is None:
+        return Row(key=key, verdict="only in B" if a is None else "only in A")
+    reasons = _not_comparable(a, b)
+    a_ms, b_ms = (cell.latency.summary.p50 if cell.latency else None for cell in (a, b))
+    if reasons:
+        broken = f"{b.status} in B: {b.reason}" if a.ranked and not b.ranked else ""
+        return Row(key=key, verdict="not comparable", broken=broken, notes=tuple(reasons), a_ms=a_ms, b_ms=b_ms)
+    assert a.latency is not None
+    assert b.latency is not None
+    time = change(Times(a.latency.rounds), Times(b.latency.rounds))
+    beside, note = _references(a, b, cells)
+    ratio = None
+    if beside:
+        ratio = change(Times(a.latency.rounds, beside[0]), Times(b.latency.rounds, beside[1]))
+    notes = [*note, *_settings(a, b), *(f"unstable in {n}: {why}" for n, c in (("A", a), ("B", b)) for why in _unstable(c))]
+    row = Row(key=key, verdict="same within noise", a_ms=a_ms, b_ms=b_ms, time=time, ratio=ratio, notes=tuple(notes))
+    return _judged(replace(row, memory=_memory(a, b)), "ratio" if ratio else "time")
+
+
+def _judged(row: Row, by: Literal["time", "ratio"], *notes: str) -> Row:
+    """The row with the verdict that this change gives."""
+    decided = row.ratio if by == "ratio" else row.time
+    verdict: Verdict = "same within noise"
+    if decided and decided.counts:
+        verdict = "slower" if decided.value > 0 else "faster"
+    return replace(row, verdict=verdict, rests_on=by, notes=(*row.notes, *notes))
+
+
+def _around(reference: Row, others: Sequence[Row]) -> dict[str, Row]:
+    """The rows of a group, judged anew for what the reference itself did."""
+    judged = [row for row in others if row.time and row.ratio]
+    moved = reference.time
+    if not moved or not moved.counts or not judged:
+        return {}
+    if len(judged) >= _WITNESSES and all(_stayed(row, moved) for row in judged):
+        note = f"by its own time: the reference alone changed ({moved.value:+.1%})"
+        return {row.key: _judged(row, "time", note) for row in judged}
+    note = f"its own time changed ({moved.value:+.1%}), which the machine's mood may do: nothing shows that it alone did"
+    return {reference.key: replace(reference, verdict="same within noise", notes=(*reference.notes, note))}
+
+
+def _stayed(row: Row, moved: Change) -> bool:
+    """Whether a cell kept its own time while the reference moved away from it."""
+    assert row.time is not None
+    assert row.ratio is not None
+    return not row.time.counts and row.ratio.counts and (row.ratio.value > 0) != (moved.value > 0)
+
+
+def _not_comparable(a: Cell, b: Cell) -> list[str]:
+    """Why the two cannot be compared; empty when they can."""
+    bad = [f"{cell.status} in {name}: {cell.reason}" for name, cell in (("A", a), ("B", b)) if not cell.ranked]
+    for name, cell in (("A", a), ("B", b)):
+        if cell.ranked and (cell.latency is None or len(cell.latency.rounds) < 2 or not all(cell.latency.rounds)):
+            bad.append(f"less than two rounds in {name}: its noise is unknown")
+    return bad
+
+
+def _references(
+    a: Cell, b: Cell, cells: tuple[Mapping[str, Cell], Mapping[str, Cell]]
+) -> tuple[tuple[Sequence[Sequence[int]], Sequence[Sequence[int]]] | None, list[str]]:
+    """The rounds of the reference in both records; None where a ratio cannot be compared, with the reason if it is a surprise."""
+    if not a.ratio or not b.ratio or a.ratio.to != b.ratio.to:
+        return None, []
+    found = [side.get(a.ratio.to) for side in cells]
+    first, second = found
+    if not first or not second or not first.latency or not second.latency or _not_comparable(first, second):
+        return None, []
+    if first.settings != second.settings:
+        return None, ["by its own time: the reference's settings differ"]
+    return (first.latency.rounds, second.latency.rounds), []
+
+
+def _settings(a: Cell, b: Cell) -> Iterator[str]:
+    """What the runtime said of itself, where it differs."""
+    for name in dict.fromkeys([*a.settings, *b.settings]):
+        if a.settings.get(name) != b.settings.get(name):
+            yield f"{name}: {a.settings.get(name, 'nothing')} in A, {b.settings.get(name, 'nothing')} in B"
+
+
+def _unstable(cell: Cell) -> tuple[str, ...]:
+    return cell.latency.unstable if cell.latency else ()
+
+
+def _memory(a: Cell, b: Cell) -> tuple[MemoryChange, ...]:
+    return tuple(
+        MemoryChange(metric=metric, a_mb=before, b_mb=b.memory[metric])
+        for metric, before in a.memory.items()
+        if metric in b.memory and abs(b.memory[metric] - before) > max(_MEMORY_MB, _MEMORY_PART * before)
+    )
