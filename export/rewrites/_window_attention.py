@@ -3,8 +3,6 @@
 pixelwise(continue(x)) = continue(pixelwise(x)): a 1×1 convolution commutes with reflection and with partition into windows
 """
 
-from typing import ClassVar
-
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -68,9 +66,6 @@ class ProjectedWindows(nn.Module):
     query: brings 1/√d along.
     """
 
-    function: ClassVar[str]
-    """The name of the ONNX function that the whole is exported as."""
-
     def __init__(
         self, *, window: int, heads: int, table: nn.Parameter, query: nn.Linear, key: nn.Linear, value: nn.Linear, out: nn.Linear
     ) -> None:
@@ -83,6 +78,11 @@ class ProjectedWindows(nn.Module):
         last = x.permute(0, 2, 3, 1)
         y = self._call(last) if exporting() else self._compute(last)
         return y.permute(0, 3, 1, 2)
+
+    @property
+    def function(self) -> str:
+        """The name of the ONNX function that the whole is exported as."""
+        raise NotImplementedError
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Three of (windows,heads,w²,d) -> (windows,heads,w²,d)."""

@@ -11,15 +11,14 @@ where B has w⁴, and the biases of one row of queries against all keys lie in i
 
 The logits of one turn stay in the caches. The biases of a turn are those of all windows: so portions come first, then windows, in
 two Scans. com.microsoft.MultiHeadAttention gives each thread whole heads, from the biases to the product with the values, where
-the operators by themselves share every product out among the threads and wait for both; few heads become more by taking two
-portions as heads of their own. On two threads that is 0.8 of the time of Gemm, Softmax and MatMul for each head of a window.
+the operators by themselves share every product out among the threads and wait for both. An odd number of heads is made even by
+taking the two halves of a turn's columns as heads of their own.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgesr.export.rewrite import Refusal, Rewrite, Witness
@@ -29,51 +28,63 @@ from edgesr.export.rewrites.window_attention import WindowAttentionInTurn
 
 _TURN_BYTES = 1 << 21
 """What the logits of one turn take at most, all heads together."""
-_ENOUGH_HEADS = 8
-"""Fewer are doubled, so that there is work for several threads."""
 
-_CORE = """
-  query_portions = Constant <value_ints: ints = @query_portions> ()
+
+def _function(name: str, *, folded: bool) -> str:
+    """The ONNX function; `folded`: the queries of a turn in two halves, as if they were of twice as many heads."""
+    return f"""
+{name}
+<{ATTRIBUTES}, heads: int, query_parts: ints, query_turns: ints, pixels_of_heads: ints, copies: ints, copied: ints,
+  biases_of_turn: ints, answer_parts: ints>
+({INPUTS}, biases, starts, offsets) => (y) {{
+{PARTITION}
+  query_parts = Constant <value_ints: ints = @query_parts> ()
   query_turns = Constant <value_ints: ints = @query_turns> ()
   pixels_of_heads = Constant <value_ints: ints = @pixels_of_heads> ()
   copies = Constant <value_ints: ints = @copies> ()
+  copied = Constant <value_ints: ints = @copied> ()
   biases_of_turn = Constant <value_ints: ints = @biases_of_turn> ()
-  answers_of_portions = Constant <value_ints: ints = @answers_of_portions> ()
-  axis = Constant <value_ints = [2]> ()
-  by_portion = Reshape (query, query_portions)
-  in_turn = Transpose <perm = [1, 0, 3, 2, 4]> (by_portion)
-  queries = Reshape (in_turn, query_turns)
+  answer_parts = Constant <value_ints: ints = @answer_parts> ()
+  in_parts = Reshape (query, query_parts)
+  columns_first = Transpose <perm = [0, 3, 1, 4, 2, 5]> (in_parts)
+  queries = Reshape (columns_first, query_turns)
   key_pixels = Reshape (key, pixels_of_heads)
   key_heads = Transpose <perm = [0, 1, 3, 2, 4]> (key_pixels)
-  keys = Tile (key_heads, copies)
   value_pixels = Reshape (value, pixels_of_heads)
   value_heads = Transpose <perm = [0, 1, 3, 2, 4]> (value_pixels)
-  values = Tile (value_heads, copies)
-  attended = Scan <num_scan_inputs = 2, body = portion (float[N,B,Q,C] some, int64[1] start) => (float[N,B,Q,C] answers) {
-    end = Add (start, side)
-    slice = Slice (shifted, start, end, axis)
-    biases = Reshape (slice, biases_of_turn)
+{_FOLD if folded else _NO_FOLD}
+  attended = Scan <num_scan_inputs = 2, scan_input_axes = [1, 0], scan_output_axes = [1], body = portion (
+    float[N,B,Q,C] some, int64[1,1] start
+  ) => (float[N,B,Q,C] answers) {{
+    differences = Add (start, offsets)
+    of_rows = Gather <axis = 2> (biases, differences)
+    mask = Reshape (of_rows, biases_of_turn)
     answers = Scan <num_scan_inputs = 3, body = window (
       float[B,Q,C] q, float[B,A,K,D] k, float[B,A,K,D] v
-    ) => (float[B,Q,C] answer) {
-      answer = com.microsoft.MultiHeadAttention <num_heads: int = @heads, scale = 1.0> (q, k, v, , , biases)
-    }> (some, keys, values)
-  }> (queries, starts)
-  answered = Reshape (attended, answers_of_portions)
-  windows = Transpose <perm = [1, 0, 3, 2, 4]> (answered)
-"""
+    ) => (float[B,Q,C] answer) {{
+      answer = com.microsoft.MultiHeadAttention <num_heads: int = @heads, scale = 1.0> (q, k, v, , , mask)
+    }}> (some, keys, values)
+  }}> (queries, starts)
+  answered = Reshape (attended, answer_parts)
+  windows = Transpose <perm = [0, 2, 4, 1, 3, 5]> (answered)
+{MERGE}"""
 
-_HEAD = f"""
-WindowAttentionInPortions
-<{ATTRIBUTES}, heads: int, query_portions: ints, query_turns: ints, pixels_of_heads: ints, copies: ints, biases_of_turn: ints,
-  answers_of_portions: ints>
-({INPUTS}, shifted, starts) => (y) {{
+
+_NO_FOLD = """
+  keys = Identity (key_heads)
+  values = Identity (value_heads)
+"""
+_FOLD = """
+  key_copies = Tile (key_heads, copies)
+  value_copies = Tile (value_heads, copies)
+  keys = Reshape (key_copies, copied)
+  values = Reshape (value_copies, copied)
 """
 
 
 @dataclass(frozen=True)
 class Portions:
-    """How the queries of a window of w×w pixels are taken: `turns` turns, in each `folds` portions of `rows` rows."""
+    """How the queries of a window of w×w pixels are taken: in `turns` turns of `rows` rows, their columns in `folds` parts."""
 
     folds: int
     rows: int
@@ -81,18 +92,14 @@ class Portions:
 
 
 def portions(window: int, heads: int) -> Portions:
-    """As many rows at a time as divide the window and whose logits fit, and at least one."""
-    folds = 2 if heads < _ENOUGH_HEADS and window % 2 == 0 else 1
+    """As many rows at a time as divide the window and whose logits fit, and at least one; an odd number of heads is doubled."""
     row = 4 * heads * window**3
-    sides = [side for side in range(folds, window + 1, folds) if window % side == 0]
-    side = max(side for side in sides if side == folds or side * row <= _TURN_BYTES)
-    return Portions(folds=folds, rows=side // folds, turns=window // side)
+    rows = max(rows for rows in range(1, window + 1) if window % rows == 0 and (rows == 1 or rows * row <= _TURN_BYTES))
+    return Portions(folds=2 if heads % 2 and window % 2 == 0 else 1, rows=rows, turns=window // rows)
 
 
 class WindowAttentionInPortions(ProjectedWindows):
     """x (B,C,H,W) -> (B,C,H,W): the same function as the WindowAttentionInTurn that it is made from."""
-
-    function = "WindowAttentionInPortions"
 
     def __init__(
         self, *, window: int, heads: int, table: nn.Parameter, query: nn.Linear, key: nn.Linear, value: nn.Linear, out: nn.Linear
@@ -100,56 +107,60 @@ class WindowAttentionInPortions(ProjectedWindows):
         super().__init__(window=window, heads=heads, table=table, query=query, key=key, value=value, out=out)
         self.portions = portions(window, heads)
 
-    def shifted_tables(self) -> Tensor:
-        """E for each row of queries in a turn, moved down by that row, (folds·heads, rows·w, 2w−2+folds·rows, w)."""
-        w, folds, rows = self.window, self.portions.folds, self.portions.rows
-        # A row of n entries, written over and over and cut into rows of n−1, moves on by one entry from row to row.
-        high, moves = self.table.shape[1], folds * rows
-        along_x = self.table.expand(-1, -1, w, -1).reshape(self.heads, high, 2 * w * w)[:, :, : w * (2 * w - 1)]
-        along_x = along_x.reshape(self.heads, 1, high, w, 2 * w - 1)[:, :, :, :, w - 1 :]
-        along_y = along_x.expand(-1, moves, -1, -1, -1).reshape(self.heads, moves * high, w, w)[:, : moves * (high - 1)]
-        along_y = along_y.reshape(self.heads, folds, rows, high - 1, w, w)
-        return along_y.permute(1, 0, 2, 4, 3, 5).reshape(folds * self.heads, rows * w, high - 1, w)
+    @property
+    def function(self) -> str:
+        """The ONNX function that fits."""
+        return "FoldedAttentionInPortions" if self.portions.folds == 2 else "WindowAttentionInPortions"
+
+    def biases(self) -> Tensor:
+        """E, (heads, w, 2w−1, w)."""
+        w = self.window
+        # A row of 2w entries, written over and over and cut into rows of 2w−1, moves on by one entry from row to row.
+        biases = self.table.expand(-1, -1, w, -1).reshape(self.heads, 2 * w - 1, 2 * w * w)[:, :, : w * (2 * w - 1)]
+        return biases.reshape(self.heads, 2 * w - 1, w, 2 * w - 1)[:, :, :, w - 1 :].transpose(1, 2)
 
     def starts(self) -> Tensor:
-        """Where each turn's slice of the shifted tables starts, (turns,1)."""
-        return torch.arange(self.window - 1, -1, -self.portions.folds * self.portions.rows).unsqueeze(1)
+        """Ky − qy + w − 1 for the first row of each turn and ky = 0, (turns,1,1)."""
+        return torch.arange(self.window - 1, -1, -self.portions.rows).reshape(-1, 1, 1)
+
+    def offsets(self) -> Tensor:
+        """What to add to it for the rows of a turn and all ky, (rows,w)."""
+        return torch.arange(self.window) - torch.arange(self.portions.rows).unsqueeze(1)
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        windows, w, heads, folds = len(query), self.window, self.heads, self.portions.folds
-        key, value = key.repeat(1, folds, 1, 1), value.repeat(1, folds, 1, 1)
-        tables, answers = self.shifted_tables(), []
-        for turn, start in zip(query.chunk(self.portions.turns, dim=2), self.starts().flatten().tolist(), strict=True):
-            some = turn.reshape(windows, heads, folds, -1, turn.shape[3]).transpose(1, 2).flatten(1, 2)
-            biases = tables[:, :, start : start + w].flatten(2)
-            answer = (some @ key.transpose(2, 3) + biases).softmax(dim=3) @ value
-            answers.append(answer.reshape(windows, folds, heads, -1, answer.shape[3]).transpose(1, 2).flatten(2, 3))
+        w, rows, biases, offsets = self.window, self.portions.rows, self.biases(), self.offsets()
+        answers = []
+        for turn, start in zip(query.chunk(self.portions.turns, dim=2), self.starts(), strict=True):
+            columns_first = turn.unflatten(2, (rows, w)).transpose(2, 3).flatten(2, 3)  # type: ignore[no-untyped-call]  # torch's
+            mask = biases[:, :, start + offsets].flatten(1, 2).flatten(2)
+            answer = (columns_first @ key.transpose(2, 3) + mask).softmax(dim=3) @ value
+            answers.append(answer.reshape(*answer.shape[:2], w, rows, -1).transpose(2, 3).flatten(2, 3))
         return torch.cat(answers, dim=2)
 
     def tables(self) -> tuple[Tensor, ...]:
-        return self.shifted_tables(), self.starts()
+        return self.biases(), self.starts(), self.offsets()
 
     def attributes(self, channels: int) -> dict[str, int | list[int]]:
-        w, folds, turns = self.window, self.portions.folds, self.portions.turns
-        queries, heads = self.portions.rows * w, folds * self.heads
+        w, heads, folds, rows, turns = self.window, self.heads, self.portions.folds, self.portions.rows, self.portions.turns
+        queries, width = rows * w // folds, channels // heads
         return super().attributes(channels) | {
-            "heads": heads,
-            "query_portions": [-1, turns, folds, queries, channels],
-            "query_turns": [turns, -1, 1, queries, folds * channels],
-            "pixels_of_heads": [-1, 1, w * w, self.heads, channels // self.heads],
-            "copies": [1, 1, folds, 1, 1],
-            "biases_of_turn": [1, heads, queries, w * w],
-            "answers_of_portions": [turns, -1, queries, folds, channels],
+            "heads": folds * heads,
+            "query_parts": [-1, rows, folds, w // folds, heads, width],
+            "query_turns": [-1, turns, 1, queries, folds * channels],
+            "pixels_of_heads": [-1, 1, w * w, heads, width],
+            "copies": [1, 1, 1, folds, 1],
+            "copied": [-1, 1, folds * heads, w * w, width],
+            "biases_of_turn": [1, folds * heads, queries, w * w],
+            "answer_parts": [-1, w // folds, rows, heads, folds, width],
         }
 
 
 def in_portions(whole: WindowAttentionInTurn) -> WindowAttentionInPortions:
     """The replacement of `whole`."""
-    turn = portions(whole.window, whole.heads)
     return WindowAttentionInPortions(
         window=whole.window,
         heads=whole.heads,
-        table=nn.Parameter(F.pad(whole.table.detach(), (0, 0, 0, 0, 0, turn.folds * turn.rows - 1))),
+        table=nn.Parameter(whole.table.detach()[:, :-1].clone()),
         query=whole.query,
         key=whole.key,
         value=whole.value,
@@ -183,5 +194,5 @@ REWRITE = Rewrite(
     witnesses=_witnesses,
     near_misses=_near_misses,
     after=("window-attention",),
-    functions=(_HEAD + PARTITION + _CORE + MERGE,),
+    functions=(_function("WindowAttentionInPortions", folded=False), _function("FoldedAttentionInPortions", folded=True)),
 )

@@ -81,7 +81,9 @@ _CORE = """
 class WindowAttentionInTurn(ProjectedWindows):
     """x (B,C,H,W) -> (B,C,H,W): the same function as the WindowAttention that it is made from."""
 
-    function = "WindowAttention"
+    @property
+    def function(self) -> str:
+        return "WindowAttention"
 
     def biases(self) -> Tensor:
         """B, (heads,w²,w²)."""
