@@ -10,7 +10,10 @@ elsewhere in memory. So a change counts only when it is larger than each of thes
   freedom. So a whole sweep is trusted no more than one of its quarters, which holds even where moods last as long as a quarter;
 - the slope of the median: how far it moves when a tenth of the samples change sides, in A and in B together (the distance of the
   50th from the 40th or 60th percentile). Where samples have two modes of about equal weight, the median jumps between them;
-- `FLOOR`, for what no sweep can see in itself, as the luck of a process with its memory.
+- what does not cancel in a ratio: a quarter of the change of the reference's own time, because what disturbs the machine does not
+  slow all runtimes alike (the more threads have to wait for each other, the more they lose);
+- `FLOOR`, for what no sweep can see in itself, as the luck of a process with its memory; for a cell's own time `FLOOR_OF_TIMES`,
+  because a mood may last as long as the whole sweep.
 
 All is done with logarithms, in which a tenth slower and back is no change.
 """
@@ -23,7 +26,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-FLOOR = 0.02
+FLOOR = 0.03
+FLOOR_OF_TIMES = 0.05
+_UNCANCELLED = 0.25
 _DRAWS = 2000
 _QUARTERS = 4
 _AT_ONCE = 4_000_000
@@ -106,7 +111,7 @@ def change(a: Times, b: Times) -> Change:
     value = b.value - a.value
     drawn = b.drawn(2) - a.drawn(1)
     low, high = (float(bound) for bound in np.percentile(drawn, [2.5, 97.5]))
-    noise = max(math.log1p(FLOOR), _between_quarters(a, b), _slope(a, b))
+    noise = max(_floor(a, b), _between_quarters(a, b), _slope(a, b))
     smallest = max(noise, value - low, high - value)
     return Change(
         value=math.expm1(value),
@@ -115,6 +120,13 @@ def change(a: Times, b: Times) -> Change:
         noise=math.expm1(noise),
         smallest=math.expm1(smallest),
     )
+
+
+def _floor(a: Times, b: Times) -> float:
+    """The least noise; more where the reference's own time has changed."""
+    if a.beside is None or b.beside is None:
+        return math.log1p(FLOOR_OF_TIMES)
+    return max(math.log1p(FLOOR), _UNCANCELLED * abs(_log_median(b.beside) - _log_median(a.beside)))
 
 
 def _between_quarters(a: Times, b: Times) -> float:

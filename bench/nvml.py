@@ -21,8 +21,21 @@ _SLOWED_BY = {
 _CLOCKS = {"graphics": 0, "memory": 2}
 
 
+_PROCESSES = 64
+_UNKNOWN = 2**64 - 1
+
+
 class _Memory(ctypes.Structure):
     _fields_ = (("total", ctypes.c_ulonglong), ("free", ctypes.c_ulonglong), ("used", ctypes.c_ulonglong))
+
+
+class _Process(ctypes.Structure):
+    _fields_ = (
+        ("pid", ctypes.c_uint),
+        ("used", ctypes.c_ulonglong),
+        ("gpu_instance", ctypes.c_uint),
+        ("compute_instance", ctypes.c_uint),
+    )
 
 
 class Gpu:
@@ -77,6 +90,19 @@ class Gpu:
             "memory_used_mb": round(memory.used / 2**20, 1) if memory else None,
             "slowed_by": [reason for bit, reason in _SLOWED_BY.items() if bits.value & bit] if bits else None,
         }
+
+    def used_mb(self) -> float | None:
+        """What all processes hold of the GPU's memory, in MB of 2²⁰ bytes."""
+        memory = self._read("nvmlDeviceGetMemoryInfo", _Memory())
+        return round(memory.used / 2**20, 1) if memory else None
+
+    def process_mb(self, pid: int) -> float | None:
+        """What the process holds; None where the driver does not list it, as in containers with process numbers of their own."""
+        count, found = ctypes.c_uint(_PROCESSES), (_Process * _PROCESSES)()
+        if not self._done("nvmlDeviceGetComputeRunningProcesses_v3", self._handle, ctypes.byref(count), found):
+            return None
+        held = [one.used for one in found[: count.value] if one.pid == pid and one.used != _UNKNOWN]
+        return round(sum(held) / 2**20, 1) if held else None
 
     def energy_joules(self) -> float | None:
         """Of the whole board since the driver was loaded."""

@@ -23,7 +23,8 @@ class Subject:
     """What a cell measures, apart from the machine.
 
     model: the variant's name. scale: 2, 3 or 4. runtime: a name in `edgesr.runtimes`. precision: fp32 or fp16. size: of the
-    input, "HxW" in pixels. device: cpu or cuda. artifact: what kind of file it runs (its target's name), or "" for the reference.
+    input, "HxW" in pixels. device: cpu or cuda. artifact: the folder that was given to be measured, or "". weights: that folder's
+    checkpoint, or "" for what the model's name stands for.
     """
 
     model: str
@@ -33,17 +34,21 @@ class Subject:
     size: str
     device: str
     artifact: str = ""
+    weights: str = ""
 
     @property
     def key(self) -> str:
         """What tells it from the other cells of a record."""
-        parts = (f"{self.model}-x{self.scale}", self.artifact, self.runtime, self.precision, self.size, self.device)
-        return " ".join(part for part in parts if part)
+        return _joined(self._network, self.artifact, self.runtime, self.precision, self.size, self.device)
 
     @property
     def group(self) -> str:
         """The same for all that is measured in turns and compared with one reference."""
-        return f"{self.model}-x{self.scale} {self.size} {self.device}"
+        return _joined(self._network, self.size, self.device)
+
+    @property
+    def _network(self) -> str:
+        return _joined(f"{self.model}-x{self.scale}", self.weights)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,6 +180,10 @@ def read_record(path: Path) -> Record:
         return Record(**rest, cells=tuple(cell_from_json(cell) for cell in data["cells"]))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RecordError(f"{path} is malformed: {error!r}", hint="Measure again.") from error
+
+
+def _joined(*parts: str) -> str:
+    return " ".join(part for part in parts if part)
 
 
 def cell_from_json(data: dict[str, Any]) -> Cell:

@@ -1,7 +1,7 @@
 """What samples say: percentiles, ratios with intervals, and reasons not to trust them.
 
-Samples come in rounds: between two rounds the other candidates had their turns. The runs of one round share the machine's mood, so
-that rounds, not runs, are what an interval is drawn from.
+Samples come in rounds: between two rounds the other candidates had their turns. The runs of one round share the mood of the
+machine, so that rounds, not runs, are what an interval is drawn from.
 """
 
 from collections.abc import Sequence

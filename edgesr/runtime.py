@@ -8,6 +8,15 @@ from edgesr.tensors import FloatArray, SizeRule
 
 if TYPE_CHECKING:
     from edgesr.artifact import Artifact
+    from edgesr.reference import Reference
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How a session runs. threads: of the processor; None leaves them to the runtime. device: cpu or cuda."""
+
+    threads: int | None = None
+    device: str = "cpu"
 
 
 class Session(Protocol):
@@ -28,6 +37,20 @@ class Session(Protocol):
         """
 
 
+class RuntimeSession(Session, Protocol):
+    """A network that a runtime has loaded, which can be measured too."""
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What the runtime says of how it runs, as threads and precision, for a record of measurements."""
+
+    def bind(self, image: FloatArray) -> Callable[[], None]:
+        """Put the image where the network reads it; the result runs the network on it, and returns when the device is done.
+
+        What `run` does besides, such as copies from and to a device, is not part of it.
+        """
+
+
 @dataclass(frozen=True, kw_only=True)
 class Runtime:
     """One way to run a network.
@@ -38,10 +61,15 @@ class Runtime:
     extra: the extra of `pip install edgesr[extra]` that brings the package; empty when the base has it.
     open: a verified artifact -> a session; raises BackendMissingError where a device is missing. That the package is there has
         been checked before.
+    open_reference: for PyTorch's own runtimes: a reference -> a session.
+    target: whose artifacts `edgesr bench` measures it with; empty for the reference. devices: what it can run on.
     """
 
     title: str
     formats: frozenset[str]
     package: str
     extra: str = ""
-    open: Callable[["Artifact"], Session]
+    open: Callable[["Artifact", Options], RuntimeSession]
+    open_reference: Callable[["Reference", Options], RuntimeSession] | None = None
+    target: str = ""
+    devices: frozenset[str] = frozenset({"cpu"})

@@ -6,7 +6,9 @@ from edgesr.artifact import Artifact
 from edgesr.backends import require
 from edgesr.errors import UsageError
 from edgesr.registry import Registry, discover
-from edgesr.runtime import Runtime, Session
+from edgesr.runtime import Options, Runtime, RuntimeSession
+
+DEFAULTS = Options()
 
 
 @cache
@@ -15,11 +17,11 @@ def runtimes() -> Registry[Runtime]:
     return discover("edgesr.runtimes", "RUNTIME", Runtime)
 
 
-def open_artifact(artifact: Artifact, *, runtime: str | None = None) -> Session:
+def open_artifact(artifact: Artifact, *, runtime: str | None = None, options: Options = DEFAULTS) -> RuntimeSession:
     """Open an artifact in the named runtime, or in the first that opens its format.
 
-    Raises UnknownNameError, UsageError when the runtime does not open the format, BackendMissingError when its package is not
-    there, and what opening raises.
+    Raises UnknownNameError, UsageError when the runtime does not open the format or has not the device, BackendMissingError when
+    its package is not there, and what opening raises.
     """
     form = artifact.manifest.format
     fitting = {name: candidate for name, candidate in runtimes().items() if form in candidate.formats}
@@ -28,4 +30,8 @@ def open_artifact(artifact: Artifact, *, runtime: str | None = None) -> Session:
     if chosen.formats and form not in chosen.formats:
         raise UsageError(f"runtime {name} does not open {form} files", hint=f"Runtimes that do: {', '.join(fitting)}.")
     require(chosen.package, extra=chosen.extra, what=f"runtime {name}")
-    return chosen.open(artifact)
+    if options.device not in chosen.devices:
+        raise UsageError(
+            f"runtime {name} does not run on {options.device}", hint=f"It runs on {', '.join(sorted(chosen.devices))}."
+        )
+    return chosen.open(artifact, options)

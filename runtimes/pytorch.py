@@ -1,34 +1,81 @@
-"""PyTorch eager on the CPU: the reference itself, untouched."""
+"""PyTorch eager: the reference itself, untouched."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edgesr.artifact import Artifact, Manifest
-from edgesr.errors import CheckpointError
-from edgesr.runtime import Runtime, Session
+from edgesr.errors import BackendMissingError, CheckpointError
+from edgesr.runtime import Options, Runtime, RuntimeSession
 from edgesr.tensors import FloatArray, Size, SizeRule, size_of
 
 if TYPE_CHECKING:
+    from torch import Tensor, nn
+
     from edgesr.reference import Reference
+
+DEFAULTS = Options()
 
 
 class PyTorchSession:
-    """A reference network in eager mode."""
+    """A reference network. module: what runs, the reference's own or a compiled form of it."""
 
-    def __init__(self, reference: "Reference") -> None:
+    def __init__(self, reference: "Reference", module: "nn.Module", options: Options) -> None:
         side = reference.spec.minimum_size
-        self._module = reference.unit_module()
+        self._module = module
+        self._device = options.device
         self.scale = reference.spec.scale
         self.sizes = SizeRule(minimum=Size(height=side, width=side))
+        self.settings = _settings(options)
 
     def run(self, image: FloatArray) -> FloatArray:
         """Image (N,3,H,W) RGB in [0,1] -> (N,3,sH,sW), not clamped; raises SizeError for a size outside `sizes`."""
         import torch
 
-        self.sizes.check(size_of(image))
         with torch.inference_mode():
-            return np.asarray(self._module(torch.from_numpy(np.ascontiguousarray(image))).numpy(), dtype=np.float32)
+            return np.asarray(self._module(self._placed(image)).cpu().numpy(), dtype=np.float32)
+
+    def bind(self, image: FloatArray) -> Callable[[], None]:
+        """A run of the image from the device's memory, until the device is done; see `RuntimeSession.bind`."""
+        import torch
+
+        x = self._placed(image)
+
+        def run() -> None:
+            with torch.inference_mode():
+                self._module(x)
+            if self._device == "cuda":
+                torch.cuda.synchronize()
+
+        return run
+
+    def _placed(self, image: FloatArray) -> "Tensor":
+        import torch
+
+        self.sizes.check(size_of(image))
+        return torch.from_numpy(np.ascontiguousarray(image)).to(self._device)
+
+
+def _settings(options: Options) -> dict[str, str]:
+    """What PyTorch can do differently, as it is set."""
+    import torch
+
+    kinds = {"flash": "flash_sdp", "memory-efficient": "mem_efficient_sdp", "math": "math_sdp"}
+    attention = [name for name, kind in kinds.items() if getattr(torch.backends.cuda, f"{kind}_enabled")()]
+    found = {
+        "threads": str(torch.get_num_threads()),
+        "memory format": "contiguous (NCHW)",
+        "attention": f"scaled_dot_product_attention may take {', '.join(attention)}",
+    }
+    if options.device == "cuda":
+        found |= {
+            "TF32 in products": str(torch.backends.cuda.matmul.allow_tf32),
+            "TF32 in convolutions": str(torch.backends.cudnn.allow_tf32),
+            "cuDNN benchmark": str(torch.backends.cudnn.benchmark),
+            "cuDNN": str(torch.backends.cudnn.version()),  # type: ignore[no-untyped-call]  # torch does not annotate it
+        }
+    return found
 
 
 def reference_of(manifest: Manifest, *, weights: str | None = None) -> "Reference":
@@ -53,8 +100,31 @@ def reference_of(manifest: Manifest, *, weights: str | None = None) -> "Referenc
     return reference
 
 
-def _open(artifact: Artifact) -> Session:
-    return PyTorchSession(reference_of(artifact.manifest))
+def open_reference(reference: "Reference", options: Options = DEFAULTS) -> RuntimeSession:
+    """The reference in eager mode; raises BackendMissingError where the device is missing."""
+    return PyTorchSession(reference, placed_module(reference, options), options)
 
 
-RUNTIME = Runtime(title="PyTorch (CPU, eager)", formats=frozenset(), package="torch", open=_open)
+def placed_module(reference: "Reference", options: Options) -> "nn.Module":
+    """The reference's module for pictures in [0,1], on its device, with the number of threads set for this process."""
+    import torch
+
+    if options.device == "cuda" and not torch.cuda.is_available():
+        raise BackendMissingError("this machine has no CUDA device that PyTorch can use", hint="Take --device cpu.")
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    return reference.unit_module().to(options.device)
+
+
+def _open(artifact: Artifact, options: Options) -> RuntimeSession:
+    return open_reference(reference_of(artifact.manifest), options)
+
+
+RUNTIME = Runtime(
+    title="PyTorch, eager",
+    formats=frozenset(),
+    package="torch",
+    open=_open,
+    open_reference=open_reference,
+    devices=frozenset({"cpu", "cuda"}),
+)

@@ -15,7 +15,7 @@ from edgesr.export.pipeline import export
 from edgesr.export.request import ExportRequest
 from edgesr.reference import load_reference
 from edgesr.runtimes import open_artifact
-from edgesr.runtimes.pytorch import PyTorchSession
+from edgesr.runtimes.pytorch import open_reference
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "accuracy.md"
 
@@ -64,7 +64,7 @@ def row(case: Case, data: Path) -> str:
     weights = str(data / "weights" / "vapsr" / case.file) if case.file else None
     hr, lr = data / "images" / case.pictures / "HR", data / "images" / case.pictures / f"LRbicx{case.scale}"
     reference = load_reference(model=case.model, scale=case.scale, weights=weights)
-    eager = evaluate(PyTorchSession(reference), hr_dir=hr, lr_dir=lr, reach=reference.spec.reach)
+    eager = evaluate(open_reference(reference), hr_dir=hr, lr_dir=lr, reach=reference.spec.reach)
     with tempfile.TemporaryDirectory() as folder:
         request = ExportRequest(model=case.model, scale=case.scale, weights=weights, folder=Path(folder) / "artifact")
         artifact = export(request)

@@ -100,12 +100,12 @@ def _session(
     if runtime not in (None, "pytorch"):
         raise UsageError(f"--model runs in PyTorch, not in {runtime}", hint="Export it first, then give --artifact DIR.")
     from edgesr.reference import load_reference
-    from edgesr.runtimes.pytorch import PyTorchSession
+    from edgesr.runtimes.pytorch import open_reference
 
     reference = load_reference(model=model, scale=scale, weights=weights)
     if reference.weights.kind == "untrained":
         show.warn(f"{reference.spec.name} has no weights here: these are seeded ones and the picture will be noise.")
-    return PyTorchSession(reference), reference.spec.reach
+    return open_reference(reference), reference.spec.reach
 
 
 def _artifact_session(folder: Path, runtime: str | None, show: Output) -> tuple[Session, Reach]:

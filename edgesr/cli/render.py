@@ -73,12 +73,12 @@ def _console(*, stderr: bool = False) -> Console:
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, numbers: Sequence[str] = ()) -> Table:
-    """A table; the columns named in `numbers` are aligned to the right."""
+    """A table; the columns named in `numbers` are aligned to the right. Cells are printed as text, and `Text` with its style."""
     made = Table(title=title, title_justify="left", header_style="bold", box=SIMPLE_HEAD)
     for column in columns:
         made.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
     for row in rows:
-        made.add_row(*(str(cell) for cell in row))
+        made.add_row(*(cell if isinstance(cell, Text) else str(cell) for cell in row))
     return made
 
 

@@ -1,0 +1,201 @@
+"""From what was asked for to the cells of a sweep, in groups that are measured in turns against one reference."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgesr.artifact import read_artifact
+from edgesr.backends import available
+from edgesr.bench.child import Opening
+from edgesr.bench.record import Subject
+from edgesr.errors import UsageError
+from edgesr.models import model_spec
+from edgesr.runtimes import runtimes
+from edgesr.tensors import Precision, Size, parse_size
+
+DEFAULT_MODELS = ("esc", "esc-fp", "srconvnet", "vapsr", "rgt-s")
+"""The five families' default variants."""
+REFERENCE = "pytorch"
+"""The runtime that every other is compared with, in float32."""
+_HD = {2: "360x640", 3: "240x427", 4: "180x320"}
+"""Scale -> the input for 1280×720 pixels, the papers' setting."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What to measure. models: names or artifact folders. sizes: empty for the papers' HD setting. scale: None for ×4.
+
+    runtimes: empty for all that this machine has.
+    """
+
+    models: tuple[str, ...] = DEFAULT_MODELS
+    device: str = "cpu"
+    runtimes: tuple[str, ...] = ()
+    precisions: tuple[Precision, ...] = ("fp32",)
+    sizes: tuple[str, ...] = ()
+    scale: int | None = None
+    threads: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """A cell to be. export: the arguments of the step that makes its artifact, or None where it is there."""
+
+    subject: Subject
+    opening: Opening
+    export: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """Cells with one input and one reference, which is the first. expected: how the reference is opened on the processor."""
+
+    size: str
+    expected: Opening
+    cells: tuple[Planned, ...]
+
+    @property
+    def name(self) -> str:
+        """The group's name in the record."""
+        return self.cells[0].subject.group
+
+
+def chosen_runtimes(request: Request) -> tuple[str, ...]:
+    """The runtimes to measure, without the reference; raises UnknownNameError, UsageError, or BackendMissingError."""
+    for name in request.runtimes:
+        if request.device not in runtimes()[name].devices:
+            raise UsageError(f"runtime {name} does not run on {request.device}", hint="Leave it out of --runtimes.")
+    able = [name for name, runtime in runtimes().items() if request.device in runtime.devices and available(runtime.package)]
+    return tuple(name for name in request.runtimes or able if name != REFERENCE)
+
+
+def groups(request: Request, artifacts: Path) -> tuple[Group, ...]:
+    """All groups of the sweep; artifacts that must be made go below the folder `artifacts`.
+
+    Raises UsageError, UnknownNameError or ArtifactError for what cannot be measured.
+    """
+    found = []
+    for model in request.models:
+        network: _Network = _Folder(Path(model), request) if _is_folder(model) else _Named(model, request, artifacts)
+        for size in request.sizes or (_HD[network.scale],):
+            network.check(parse_size(size))
+            found.append(network.group(str(parse_size(size))))
+    return tuple(found)
+
+
+def _is_folder(model: str) -> bool:
+    return "/" in model or Path(model).is_dir()
+
+
+class _Network:
+    """What the two kinds of things to measure have in common."""
+
+    model: str
+    scale: int
+    label: dict[str, str]
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+
+    def check(self, size: Size) -> None:
+        """Raise SizeError when the network does not take the size."""
+        raise NotImplementedError
+
+    def reference(self, runtime: str, *, threads: int | None, device: str) -> Opening:
+        """How the reference is opened in one of PyTorch's runtimes."""
+        raise NotImplementedError
+
+    def converted(self, runtime: str, size: str) -> Sequence[Planned]:
+        """The cells of a runtime that opens artifacts."""
+        raise NotImplementedError
+
+    def group(self, size: str) -> Group:
+        """The cells of all runtimes at `size`, the reference first."""
+        cells: list[Planned] = []
+        for runtime in (REFERENCE, *chosen_runtimes(self.request)):
+            if runtimes()[runtime].formats:
+                cells += self.converted(runtime, size)
+            else:
+                opening = self.reference(runtime, threads=self.request.threads, device=self.request.device)
+                cells.append(Planned(subject=self.subject(runtime, "fp32", size), opening=opening))
+        return Group(size=size, expected=self.reference(REFERENCE, threads=None, device="cpu"), cells=tuple(cells))
+
+    def subject(self, runtime: str, precision: str, size: str) -> Subject:
+        """The subject of a cell."""
+        return Subject(
+            model=self.model,
+            scale=self.scale,
+            runtime=runtime,
+            precision=precision,
+            size=size,
+            device=self.request.device,
+            **self.label,
+        )
+
+    def opening(self, runtime: str, folder: Path) -> Opening:
+        """How an artifact's folder is opened in a runtime."""
+        threads, device = self.request.threads, self.request.device
+        return Opening(
+            opener="edgesr.bench.openers:artifact",
+            arguments={"folder": str(folder), "runtime": runtime, "threads": threads, "device": device},
+            package=runtimes()[runtime].package,
+            threads=threads,
+        )
+
+
+class _Named(_Network):
+    """A model by name: it is exported for each runtime's own target."""
+
+    def __init__(self, model: str, request: Request, artifacts: Path) -> None:
+        super().__init__(request)
+        spec = model_spec(model, scale=request.scale or 4)
+        self.model, self.scale, self.label = model, spec.scale, {}
+        self._minimum, self._artifacts = spec.minimum_size, artifacts
+
+    def check(self, size: Size) -> None:
+        if min(size.height, size.width) < self._minimum:
+            raise UsageError(f"{self.model} takes pictures of at least {self._minimum} pixels a side, not {size}")
+
+    def reference(self, runtime: str, *, threads: int | None, device: str) -> Opening:
+        where = {"runtime": runtime, "threads": threads, "device": device}
+        arguments = {"model": self.model, "scale": self.scale, "weights": None, **where}
+        return Opening(opener="edgesr.bench.openers:reference", arguments=arguments, package="torch", threads=threads)
+
+    def converted(self, runtime: str, size: str) -> Sequence[Planned]:
+        planned = []
+        for precision in self.request.precisions:
+            target = runtimes()[runtime].target
+            folder = self._artifacts / f"{self.model}-x{self.scale}-{precision}-{target}"
+            export = {"model": self.model, "scale": self.scale, "weights": None, "target": target, "precision": precision}
+            subject = self.subject(runtime, precision, size)
+            planned.append(Planned(subject=subject, opening=self.opening(runtime, folder), export=export))
+        return planned
+
+
+class _Folder(_Network):
+    """An artifact's folder: it is measured as it is."""
+
+    def __init__(self, folder: Path, request: Request) -> None:
+        super().__init__(request)
+        artifact = read_artifact(folder)
+        artifact.check_files()
+        manifest = artifact.manifest
+        self._folder, self._manifest = folder, manifest
+        self.model, self.scale, self.label = manifest.model, manifest.scale, {"artifact": folder.resolve().name}
+        if manifest.weights != "untrained" and manifest.weights["kind"] != "demo":
+            self.label["weights"] = f"{manifest.weights['name']} {manifest.weights['sha256'][:8]}"
+
+    def check(self, size: Size) -> None:
+        self._manifest.sizes.check(size)
+
+    def reference(self, runtime: str, *, threads: int | None, device: str) -> Opening:
+        where = {"runtime": runtime, "threads": threads, "device": device}
+        arguments = {"folder": str(self._folder), **where}
+        return Opening(opener="edgesr.bench.openers:artifact", arguments=arguments, package="torch", threads=threads)
+
+    def converted(self, runtime: str, size: str) -> Sequence[Planned]:
+        if self._manifest.format not in runtimes()[runtime].formats:
+            return []
+        subject = self.subject(runtime, self._manifest.precision, size)
+        return [Planned(subject=subject, opening=self.opening(runtime, self._folder))]

@@ -1,0 +1,24 @@
+"""The devices that can be measured on, and whether this machine has them."""
+
+from edgesr.environment import environment, processor
+from edgesr.errors import BackendMissingError, UnknownNameError
+
+DEVICES = ("cpu", "cuda")
+
+
+def check_device(device: str) -> None:
+    """Raise UnknownNameError for no device, BackendMissingError, with what is there instead, for one that is not here."""
+    if device not in DEVICES:
+        raise UnknownNameError("device", device, DEVICES)
+    if device == "cuda" and not _has_cuda():
+        raise BackendMissingError(
+            "this machine has no CUDA device that PyTorch can use",
+            hint=f"What is here: cpu ({processor()}, {environment().processors} processors): edgesr bench --device cpu\n"
+            "On a machine with an NVIDIA GPU: install its driver and a PyTorch with CUDA, then see `edgesr doctor`.",
+        )
+
+
+def _has_cuda() -> bool:
+    import torch
+
+    return torch.cuda.is_available()

@@ -1,0 +1,28 @@
+"""How a cell's worker opens what it measures. A worker is given the name of one of these functions and its arguments."""
+
+from pathlib import Path
+from typing import Any
+
+from edgesr.runtime import Options, RuntimeSession
+
+
+def artifact(*, folder: str, runtime: str, threads: int | None, device: str) -> RuntimeSession:
+    """An artifact's folder in a runtime."""
+    from edgesr.artifact import read_artifact
+    from edgesr.runtimes import open_artifact
+
+    return open_artifact(read_artifact(Path(folder)), runtime=runtime, options=Options(threads=threads, device=device))
+
+
+def reference(
+    *, model: str, scale: int | None, weights: str | None, runtime: str, threads: int | None, device: str
+) -> RuntimeSession:
+    """A model's reference in one of PyTorch's runtimes."""
+    from edgesr.reference import load_reference
+    from edgesr.runtimes import runtimes
+
+    opened: Any = runtimes()[runtime].open_reference
+    session: RuntimeSession = opened(
+        load_reference(model=model, scale=scale, weights=weights), Options(threads=threads, device=device)
+    )
+    return session

@@ -1,0 +1,58 @@
+"""What is done before a cell is measured, each step in a process: python -m edgesr.bench.preparing MODULE:FUNCTION ARGUMENTS.
+
+A step prints its answer, a JSON object, as the last line of its output; the last line of standard error says why it failed.
+"""
+
+import importlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgesr.tensors import parse_size
+
+
+def expected_output(*, opener: str, arguments: dict[str, Any], size: str, folder: str) -> dict[str, Any]:
+    """Write `image.npy`, the shipped photograph at `size`, and `expected.npy`, what the opened session makes of it."""
+    from edgesr.export.parity_inputs import picture
+
+    image = picture(parse_size(size))
+    module, _, function = opener.partition(":")
+    session = getattr(importlib.import_module(module), function)(**arguments)
+    np.save(Path(folder) / "image.npy", image)
+    np.save(Path(folder) / "expected.npy", session.run(image))
+    return {}
+
+
+def artifact(*, model: str, scale: int | None, weights: str | None, target: str, precision: str, folder: str) -> dict[str, Any]:
+    """Export; the folder then holds an artifact."""
+    from edgesr.export.pipeline import export
+    from edgesr.export.request import ExportRequest
+
+    request: dict[str, Any] = {"model": model, "scale": scale, "weights": weights, "precision": precision}
+    export(ExportRequest(**request, target_name=target, folder=Path(folder)))
+    return {}
+
+
+def main(function: str, arguments: str) -> None:
+    """Run the step."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    module, _, name = function.partition(":")
+    try:
+        answer = getattr(importlib.import_module(module), name)(**json.loads(arguments))
+    except Exception as error:  # noqa: BLE001  # whatever a converter raises is the answer
+        while isinstance(error.__cause__, Exception):
+            error = error.__cause__
+        lines = [line for line in str(error).splitlines() if line.strip()]
+        print(f"{type(error).__name__}: {lines[0] if lines else ''}", file=sys.stderr)  # noqa: T201  # to the parent process
+        sys.exit(1)
+    answers.write(json.dumps(answer) + "\n")
+    answers.close()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

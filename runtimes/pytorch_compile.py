@@ -1,0 +1,36 @@
+"""The reference through torch.compile, which makes code for the size that it first sees."""
+
+from typing import TYPE_CHECKING, cast
+
+from edgesr.artifact import Artifact
+from edgesr.runtime import Options, Runtime, RuntimeSession
+from edgesr.runtimes.pytorch import PyTorchSession, placed_module, reference_of
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from edgesr.reference import Reference
+
+
+def open_reference(reference: "Reference", options: Options) -> RuntimeSession:
+    """The reference compiled with PyTorch's defaults; compilation itself happens in the first run."""
+    import torch
+
+    compiled = cast("nn.Module", torch.compile(placed_module(reference, options)))
+    session = PyTorchSession(reference, compiled, options)
+    session.settings |= {"torch.compile": "inductor, default mode"}
+    return session
+
+
+def _open(artifact: Artifact, options: Options) -> RuntimeSession:
+    return open_reference(reference_of(artifact.manifest), options)
+
+
+RUNTIME = Runtime(
+    title="PyTorch, torch.compile",
+    formats=frozenset(),
+    package="torch",
+    open=_open,
+    open_reference=open_reference,
+    devices=frozenset({"cpu", "cuda"}),
+)

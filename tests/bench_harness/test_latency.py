@@ -1,0 +1,94 @@
+"""The harness finds what is planted: slower, two modes, drift, wrong pixels, death and silence."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from edgesr.bench.child import CellError, CellTimeoutError, Child, Opening
+from edgesr.bench.latency import Files, measure
+from edgesr.bench.protocol import Protocol
+from edgesr.bench.statistics import ratio_of_medians
+
+Plant = Callable[[str], Opening]
+
+
+def silent(_: str) -> None: ...
+
+
+def test_ten_per_cent_are_found(plant: Plant, files: Files, short: Protocol) -> None:
+    openings = {"reference": plant("steady"), "slower": plant("tenth_slower"), "same": plant("steady")}
+    found = measure(openings, files, short, silent)
+    _, low, high = ratio_of_medians(found.latency["slower"].rounds, found.latency["reference"].rounds)
+    assert 1.05 < low < 1.1 < high + 0.02 < 1.17
+    _, low, high = ratio_of_medians(found.latency["same"].rounds, found.latency["reference"].rounds)
+    assert low - 0.02 < 1 < high + 0.02
+
+
+def test_every_sample_is_kept_and_figures_are_separate(plant: Plant, files: Files, short: Protocol) -> None:
+    found = measure({"a": plant("steady")}, files, short, silent)
+    timing, facts = found.latency["a"], found.facts["a"]
+    samples = [ns for each in timing.rounds for ns in each]
+    assert timing.summary.samples == len(samples) >= 24
+    assert timing.summary.min <= timing.summary.p50 <= timing.summary.p90 <= timing.summary.p99
+    assert 20 <= timing.summary.p50 < 25
+    assert len(timing.warm_up) >= 3
+    assert timing.stopped_by == "runs, seconds and spread reached"
+    assert facts["settings"] == {"planted": "yes"}
+    assert facts["load_s"] < 5
+    assert facts["first_ns"] > 15e6
+    assert 20 <= found.end_to_end["a"].summary.p50 < 40
+
+
+def test_two_modes_and_drift_are_said(plant: Plant, files: Files, short: Protocol) -> None:
+    longer = replace(short, runs=60, spread=0.5)
+    found = measure({"modes": plant("two_modes"), "drift": plant("slowing_down")}, files, longer, silent)
+    assert any(reason.startswith("two modes: 2") for reason in found.latency["modes"].unstable)
+    assert any(reason.startswith("drift") for reason in found.latency["drift"].unstable)
+
+
+def test_one_that_dies_is_a_failure_and_the_others_go_on(plant: Plant, files: Files, short: Protocol) -> None:
+    found = measure({"a": plant("steady"), "b": plant("dying"), "c": plant("refusing")}, files, short, silent)
+    assert found.latency.keys() == {"a"}
+    assert "SIGABRT" in str(found.failures["b"])
+    assert str(found.failures["c"]) == "RuntimeError: no such operator: Fold"
+
+
+def test_one_that_hangs_is_ended(plant: Plant, files: Files, short: Protocol) -> None:
+    found = measure({"a": plant("steady"), "b": plant("hanging")}, files, replace(short, cell_limit=2), silent)
+    assert isinstance(found.failures["b"], CellTimeoutError)
+    assert "a" in found.latency
+
+
+def test_the_time_limit_ends_it_and_is_said(plant: Plant, files: Files, short: Protocol) -> None:
+    found = measure({"a": plant("two_modes")}, files, replace(short, spread=1e-9, limit=1.0), silent)
+    assert found.latency["a"].stopped_by == "time limit of 1 s, without the spread asked for"
+
+
+def test_parity_is_measured_on_the_same_picture(plant: Plant, files: Files, short: Protocol) -> None:
+    found = measure({"right": plant("steady"), "wrong": plant("wrong")}, files, short, silent)
+    assert found.facts["right"]["parity"]["psnr_db"] == 300
+    assert found.facts["wrong"]["parity"]["psnr_db"] < 20
+    assert found.facts["wrong"]["difference_white"] > 0.1
+
+
+def test_a_worker_with_torch_is_refused_unless_it_is_pytorch(plant: Plant, files: Files, short: Protocol) -> None:
+    found = measure({"a": plant("with_torch")}, files, short, silent)
+    assert "has imported PyTorch" in str(found.failures["a"])
+
+
+def test_what_a_library_prints_does_not_disturb_the_answers(plant: Plant, files: Files, short: Protocol) -> None:
+    assert "a" in measure({"a": plant("talkative")}, files, short, silent).latency
+
+
+def test_the_harness_takes_microseconds(plant: Plant, files: Files) -> None:
+    with Child(plant("nothing")) as child:
+        child.ask("open", seconds=20)
+        child.ask("first", seconds=20, image=str(files.image))
+        samples = sorted(child.ask("time", seconds=20, runs=101, untimed=5)["ns"])
+    assert samples[50] < 20_000
+
+
+def test_a_request_that_nobody_knows_is_an_error(plant: Plant) -> None:
+    with Child(plant("nothing")) as child, pytest.raises(CellError, match="AttributeError"):
+        child.ask("dance", seconds=20)

@@ -1,0 +1,25 @@
+"""Memory in a process of its own, with names, and a leak found."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from edgesr.bench.child import Opening
+from edgesr.bench.latency import Files
+from edgesr.bench.memory import ABOVE, IMPORT, MORE, PEAK, memory
+from edgesr.bench.protocol import Protocol
+
+Plant = Callable[[str], Opening]
+
+
+def test_the_peak_is_told_apart_from_the_import(plant: Plant, files: Files, short: Protocol) -> None:
+    found, notes = memory(plant("nothing"), files.image, short)
+    assert found[PEAK] >= found[IMPORT] > 5
+    assert found[ABOVE] == round(found[PEAK] - found[IMPORT], 1)
+    assert found[MORE] >= found[PEAK]
+    assert not notes
+
+
+def test_a_leak_is_found(plant: Plant, files: Files, short: Protocol) -> None:
+    found, notes = memory(plant("leaking"), files.image, replace(short, memory_runs=6))
+    assert found[MORE] > found[PEAK] + 20
+    assert notes == ("grows by about 5 MB with every run",)
