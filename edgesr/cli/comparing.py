@@ -54,7 +54,7 @@ def compare(
     if limit is None:
         return
     for key in comparison.blind(limit):
-        show.warn(f"the noise of {key} hides a slowdown of {limit:.3g}: the gate does not hold there")
+        show.warn(f"the noise of {key} hides a slowdown of {100 * limit:g}%: the gate does not hold there")
     if failed:
         listed = "\n".join(f"  {reason}" for reason in failed)
         raise RegressionError(f"slower than A by more than {fail_if_slower}, or broken:\n{listed}")
@@ -81,7 +81,7 @@ def _lines(comparison: "Comparison", a: "Record", b: "Record") -> Iterator[str |
     for row in comparison.rows:
         for note in row.notes:
             yield f"{row.key}: {note}"
-    yield "A verdict rests on the ratio where there is one, else on the time. detects from: the least change that would have counted."
+    yield "Verdicts rest on the ratio where there is one, else on the time; 'detects from' is the least change that would count."
 
 
 def _cells(row: "Row") -> tuple[object, ...]:

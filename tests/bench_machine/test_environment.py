@@ -44,7 +44,7 @@ V2 = "30 23 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate"
 
 
 def governor(name: str, *, cores: int = 4, highest: int = 3800000) -> dict[str, str]:
-    files = {}
+    files: dict[str, str] = {}
     for core in range(cores):
         folder = f"{CPU}/cpu{core}/cpufreq"
         limits = {"scaling_max_freq": str(highest), "scaling_min_freq": "800000", "cpuinfo_max_freq": "3800000"}
