@@ -61,7 +61,8 @@ def _linear_ticks(low: float, high: float, most: int) -> list[float]:
 
 
 def _log_ticks(low: float, high: float, most: int) -> list[float]:
-    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ends = math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1
+    powers = range(*ends, math.ceil((ends[1] - ends[0]) / (2 * most)))
     found: list[float] = []
     for factors in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 5, 7)):
         ticks = [float(f"{factor * 10.0**power:.12g}") for power in powers for factor in factors]

@@ -43,6 +43,11 @@ def table(label: str, caption: str, head: Iterable[Html], rows: Iterable[Html], 
     return tag("div", made, class_="scroll", role="region", aria_label=f"Table: {label}", tabindex="0")
 
 
+def badge(words: str, style: str = "") -> Html:
+    """A word that marks what it stands beside."""
+    return tag("span", words, class_=f"badge {style}".strip())
+
+
 def hidden(text: str) -> Html:
     """Words for those who listen to the page."""
     return tag("span", text, class_="hidden")

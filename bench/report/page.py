@@ -17,6 +17,9 @@ from edgesr.files import write_whole
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """The browser itself keeps the page from running or fetching anything."""
 
+_KNOWN = ("pytorch", "ort", "openvino", "pytorch-compile", "ncnn", "tensorrt", "coreml")
+"""Runtimes that have the same sign and colour in every report; others follow."""
+
 _GUIDE = {
     "p50, p90": "Half, and nine in ten, of the samples took no longer. All samples count; none is dropped.",
     "Spread (cv)": "Standard deviation of the samples over their mean.",
@@ -87,7 +90,7 @@ def page(sources: Sequence[Source]) -> str:
 
 def _report(sources: Sequence[Source]) -> Report:
     cells = [cell for source in sources for cell in source.record.cells]
-    runtimes = dict.fromkeys(["pytorch", *(cell.subject.runtime for cell in cells)])
+    runtimes = dict.fromkeys([*_KNOWN, *(cell.subject.runtime for cell in cells)])
     return Report(
         sources=tuple(sources),
         groups=tuple(tuple(those) for those in groups(sources)),

@@ -5,7 +5,7 @@ import binascii
 import struct
 
 from edgesr.bench.record import Cell
-from edgesr.bench.report.markup import Html, join, tag
+from edgesr.bench.report.markup import Html, badge, join, tag
 from edgesr.bench.report.sources import Group
 from edgesr.bench.report.wording import figure
 
@@ -23,7 +23,7 @@ def section(group: Group) -> Html | str:
 def scale_in_words(white: float) -> str:
     """What white stands for in a difference image."""
     if white <= 0:
-        return "no difference at all: every pixel is the same"
+        return "no difference, every pixel here is the same"
     return f"white is a difference of {figure(white, 3)} of the full range, {figure(white * 255, 3)} of 255 levels; black is none"
 
 
@@ -42,8 +42,8 @@ def _cell(name: str, cell: Cell, group: Group) -> Html:
 
 
 def _named(name: str, cell: Cell, group: Group) -> Html:
-    reference = [" ", tag("span", "reference", class_="badge")] if group.is_reference(cell) else []
-    wrong = [" ", tag("span", "parity failed", class_="badge wrong")] if cell.status == "parity failed" else []
+    reference = [" ", badge("reference")] if group.is_reference(cell) else []
+    wrong = [" ", badge("parity failed", "wrong")] if cell.status == "parity failed" else []
     parity = f", {cell.parity.psnr_db:.1f} dB" if cell.parity and not group.is_reference(cell) else ""
     return join([tag("strong", name), parity, *reference, *wrong])
 

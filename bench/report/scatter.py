@@ -10,8 +10,8 @@ from edgesr.bench.report.labels import place
 from edgesr.bench.report.markup import Html, join, tag
 from edgesr.bench.report.wording import figure, listing, short
 
-_LEFT, _RIGHT, _TOP, _BOTTOM = 50.0, 390.0, 32.0, 262.0
-_HEIGHT = 304.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 50.0, 390.0, 42.0, 272.0
+_HEIGHT = 314.0
 _LONGEST_LABEL = 26
 
 
@@ -55,7 +55,8 @@ def scatter(points: Sequence[Point], plane: Plane) -> Html:
     places = [(across.at(point.x), up.at(point.y)) for point in points]
     labels = [short(point.name, _LONGEST_LABEL) for point in points]
     steps = _corners([(across.at(point.x), up.at(point.y)) for point in front])
-    spots = place(places, labels, (_LEFT, _TOP - 8, svg.WIDTH - 2, _BOTTOM - 2), pairwise(steps))
+    lines = [*pairwise(steps), *(((across.at(x), _TOP), (across.at(x), _BOTTOM)) for x in marked)]
+    spots = place(places, labels, (_LEFT, _TOP - 8, svg.WIDTH - 2, _BOTTOM - 2), lines)
     return svg.drawing(
         plane.title,
         in_words(points, plane),
@@ -107,8 +108,6 @@ def _corners(front: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
 
 
 def _line(plane: Plane, x: float) -> Html:
-    """The marked value."""
+    """The marked value, named above the plot, where no label lies."""
     name = plane.line[1] if plane.line else ""
-    left = x > (_LEFT + _RIGHT) / 2
-    words = svg.text(x + (-5 if left else 5), _BOTTOM - 6, name, "end faint" if left else "faint")
-    return join([svg.line(x, _TOP - 6, x, _BOTTOM, "reference"), words])
+    return join([svg.line(x, _TOP - 6, x, _BOTTOM, "reference"), svg.text(x, _TOP - 10, name, "middle faint")])

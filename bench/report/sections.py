@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from edgesr.bench.record import Cell, Timing
 from edgesr.bench.report import bars, overview, pictures, strips, tables, wording
-from edgesr.bench.report.markup import Html, join, tag
+from edgesr.bench.report.markup import Html, badge, join, tag
 from edgesr.bench.report.overview import Report
 from edgesr.bench.report.scatter import Plane, Point, scatter
 from edgesr.bench.report.sources import Group
@@ -104,7 +104,8 @@ def _strips(report: Report, group: Group, kind: str, timed: Sequence[tuple[str, 
     for name, cell, timing in timed:
         if not any(timing.rounds):
             continue
-        words = [tag("strong", name), f": {wording.samples_in_words(timing)}"]
+        wrong = [" ", badge("parity failed", "wrong")] if cell.status == "parity failed" else []
+        words = [tag("strong", name), *wrong, f": {wording.samples_in_words(timing)}"]
         if strips.is_thinned(timing):
             words.append(
                 f" Drawn thinned to {strips.DRAWN:,}: of each stretch the fastest and the slowest; the record holds all."

@@ -7,9 +7,11 @@ from edgesr.bench.memory import ABOVE, DEVICE, IMPORT, MORE
 from edgesr.bench.record import Cell
 from edgesr.bench.report import wording
 from edgesr.bench.report.machine import details
-from edgesr.bench.report.markup import Html, escape, hidden, join, table, tag
+from edgesr.bench.report.markup import Html, badge, escape, hidden, join, table, tag
 from edgesr.bench.report.sources import Group
 from edgesr.bench.report.wording import figure
+
+_LONG_NAME = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +23,11 @@ class Column:
     of: Callable[[Cell], str | Html]
     struck: bool = True
 
+    @property
+    def style(self) -> str:
+        """Long names need room to be broken into few lines."""
+        return "n long" if len(self.name) > _LONG_NAME else "n"
+
 
 def columns(cells: Sequence[Cell]) -> list[Column]:
     """The figures that these cells have; each metric of memory and energy is a column with its full name."""
@@ -28,8 +35,8 @@ def columns(cells: Sequence[Cell]) -> list[Column]:
         Column(name="p50", unit="ms", of=lambda cell: figure(cell.latency.summary.p50) if cell.latency else ""),
         Column(name="p90", unit="ms", of=lambda cell: figure(cell.latency.summary.p90) if cell.latency else ""),
         Column(name="Spread", unit="cv", of=lambda cell: wording.percent(cell.latency.summary.cv) if cell.latency else ""),
-        Column(name="Ratio", unit="to the reference, 95 % interval", of=_ratio),
-        Column(name="End to end", unit="p50, ms", of=lambda cell: figure(cell.end_to_end.summary.p50) if cell.end_to_end else ""),
+        Column(name="Ratio", unit="to the reference, 95\N{NO-BREAK SPACE}% interval", of=_ratio),
+        Column(name="End to\N{NO-BREAK SPACE}end", unit="p50, ms", of=_end_to_end),
         *(Column(name=name, unit="MB", of=_memory(name)) for name in _metrics(cells)),
         *(Column(name=name, unit="J", of=_energy(name)) for name in _all(cell.energy for cell in cells)),
         Column(name="Parity", unit="dB", of=lambda cell: wording.decibels(cell.parity) if cell.parity else "", struck=False),
@@ -58,33 +65,37 @@ def figures_table(group: Group, label: str) -> Html:
         tag("th", "Runtime", scope="col"),
         tag("th", "Precision", scope="col"),
         tag("th", "Rank", scope="col", class_="n"),
-        *(tag("th", column.name, " ", tag("small", column.unit), scope="col", class_="n") for column in shown),
+        *(tag("th", column.name, " ", tag("small", column.unit), scope="col", class_=column.style) for column in shown),
         tag("th", "Status", scope="col"),
     ]
-    rows = [_row(group, cell, shown, place) for place, cell in enumerate(group.cells, 1)]
+    rows = [row for place, cell in enumerate(group.cells, 1) for row in _rows(group, cell, shown, place)]
     caption = f"{label}. Ranked by p50 latency; what failed parity is struck out and not ranked."
     return table(label, caption, head, rows)
 
 
-def _row(group: Group, cell: Cell, shown: Sequence[Column], place: int) -> Html:
-    """place: in the order of the table, which those that are ranked begin."""
-    wrong = cell.status == "parity failed"
-    name = [_struck(cell.subject.runtime, wrong)]
+def _rows(group: Group, cell: Cell, shown: Sequence[Column], place: int) -> list[Html]:
+    """A cell's figures, and a second row for what is to be said of them; a cell without figures has the reason only.
+
+    place: in the order of the table, which those that are ranked begin.
+    """
+    wrong, notes = cell.status == "parity failed", wording.notes(cell)
+    name = [_struck(cell.subject.runtime, wrong), hidden(", struck out") if wrong else ""]
     if cell.subject.artifact:
         name.append(tag("small", " ", cell.subject.artifact))
     if group.is_reference(cell):
-        name.append(tag("small", " ", tag("span", "reference", class_="badge")))
-    head = tag("th", *name, scope="row")
-    precision = tag("td", cell.subject.precision)
-    status = wording.status(cell)
+        name.append(tag("small", " ", badge("reference")))
     if not any(column.of(cell) for column in shown):
         head = tag("th", *name, tag("small", " ", cell.subject.precision), scope="row")
-        return tag("tr", head, tag("td", tag("span", status), colspan=len(shown) + 3, class_="reason"))
-    figures = [tag("td", _struck(column.of(cell) or _nothing(), wrong and column.struck), class_="n") for column in shown]
-    doubt = " doubtful" if wording.unstable(cell) or cell.status != "ok" else ""
-    status_cell = tag("td", status, class_=f"status{doubt}")
+        words = tag("span", f"{cell.status}: {notes}" if notes else cell.status)
+        return [tag("tr", head, tag("td", words, colspan=len(shown) + 3, class_="reason"))]
+    head = tag("th", *name, scope="row", rowspan=2 if notes else None)
     rank = str(place) if cell.ranked and cell.latency else _nothing("not ranked")
-    return tag("tr", head, precision, tag("td", rank, class_="n"), *figures, status_cell)
+    figures = [tag("td", _struck(column.of(cell) or _nothing(), wrong and column.struck), class_="n") for column in shown]
+    status = tag("td", wording.status(cell), class_="status")
+    rows = [tag("tr", head, tag("td", cell.subject.precision), tag("td", rank, class_="n"), *figures, status)]
+    if notes:
+        rows.append(tag("tr", tag("td", tag("span", notes), colspan=len(shown) + 3), class_="note"))
+    return rows
 
 
 def _struck(content: str, wrong: bool) -> Html:
@@ -101,6 +112,10 @@ def _ratio(cell: Cell) -> str | Html:
     middle, low, high = wording.ratio_figures(cell.ratio)
     interval = f" {low}\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}{high}"
     return join([middle, tag("small", interval), tag("small", " ", wording.verdict(cell.ratio))])
+
+
+def _end_to_end(cell: Cell) -> str:
+    return figure(cell.end_to_end.summary.p50) if cell.end_to_end else ""
 
 
 def _memory(name: str) -> Callable[[Cell], str]:
@@ -123,7 +138,12 @@ def further(group: Group) -> Html:
 
 def _more(cell: Cell) -> dict[str, object]:
     """A cell's further figures by name."""
-    found: dict[str, object] = {"status": wording.status(cell), "settings": cell.settings, "rewrites": cell.rewrites}
+    found: dict[str, object] = {
+        "status": wording.status(cell),
+        "notes": wording.notes(cell),
+        "settings": cell.settings,
+        "rewrites": cell.rewrites,
+    }
     if cell.file_bytes is not None:
         found["model file"] = f"{cell.file_bytes:,} bytes"
     for name, timing in (("inference alone", cell.latency), ("end to end", cell.end_to_end)):
@@ -146,5 +166,4 @@ def _more(cell: Cell) -> dict[str, object]:
             "budget": cell.parity.budget,
         }
     found["memory"] = {name: f"{figure(value)} MB" for name, value in cell.memory.items()}
-    found["notes on memory"] = cell.memory_notes
     return {name: value for name, value in found.items() if value}

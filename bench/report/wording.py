@@ -57,11 +57,12 @@ def ratio(value: Ratio) -> str:
 
 
 def ratio_figures(value: Ratio) -> tuple[str, str, str]:
-    """A ratio and the ends of its interval, to as many decimals, two or three, as the interval's width calls for."""
-    width = value.high - value.low
-    decimals = 3 if width <= 0 else min(max(2, -math.floor(math.log10(width))), 3)
-    middle, low, high = (f"{number:,.{decimals}f}" for number in (value.value, value.low, value.high))
-    return middle, low, high
+    """A ratio and the ends of its interval, to as many decimals, two to four, as its size and the interval's width call for."""
+    width, middle = value.high - value.low, value.value
+    for_width = min(-math.floor(math.log10(width)), 3) if width > 0 else 3
+    for_size = min(1 - math.floor(math.log10(middle)), 4) if middle > 0 else 2
+    decimals = max(2, for_width, for_size)
+    return f"{middle:,.{decimals}f}", f"{value.low:,.{decimals}f}", f"{value.high:,.{decimals}f}"
 
 
 def verdict(value: Ratio) -> str:
@@ -85,17 +86,24 @@ def moment(text: str) -> str:
 
 
 def status(cell: Cell) -> str:
-    """A cell's status in words, with what is wrong with it."""
+    """A cell's status in few words; `notes` has the reasons."""
     said = "parity failed, not ranked" if cell.status == "parity failed" else cell.status
-    reason = f": {cell.reason}" if cell.reason else ""
-    doubts = unstable(cell)
-    return said + reason + (f"; unstable: {'; '.join(doubts)}" if doubts else "")
+    return f"{said}, unstable" if unstable(cell) else said
+
+
+def notes(cell: Cell) -> str:
+    """Why a cell failed, why its times should not be trusted, and what is to be said of its memory."""
+    doubts = "; ".join(unstable(cell))
+    memory = "; ".join(cell.memory_notes)
+    parts = (cell.reason, f"unstable: {doubts}" if doubts else "", f"memory: {memory}" if memory else "")
+    return ". ".join(f"{part[:1].upper()}{part[1:]}" for part in parts if part)
 
 
 def unstable(cell: Cell) -> tuple[str, ...]:
     """Why its times should not be trusted, each reason once."""
-    timings = (("", cell.latency), ("end to end: ", cell.end_to_end))
-    return tuple(dict.fromkeys(where + reason for where, timing in timings if timing for reason in timing.unstable))
+    alone = cell.latency.unstable if cell.latency else ()
+    whole = cell.end_to_end.unstable if cell.end_to_end else ()
+    return (*alone, *(f"end to end: {reason}" for reason in whole))
 
 
 def short(text: str, limit: int) -> str:

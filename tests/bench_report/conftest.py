@@ -160,6 +160,15 @@ class Structure(HTMLParser):
         return [each for each in self.elements if each.name in names]
 
 
+def parse(text: str) -> Structure:
+    """A page's structure."""
+    structure = Structure()
+    structure.feed(text)
+    structure.close()
+    assert not structure.open
+    return structure
+
+
 Shown = Callable[..., tuple[str, Structure]]
 
 
@@ -172,10 +181,11 @@ def shown(tmp_path: Path) -> Shown:
         for path, each in zip(paths, records, strict=True):
             write_record(path, each)
         text = page(read_sources(paths))
-        structure = Structure()
-        structure.feed(text)
-        structure.close()
-        assert not structure.open
-        return text, structure
+        return text, parse(text)
 
     return show
+
+
+@pytest.fixture
+def parsed() -> Callable[[str], Structure]:
+    return parse

@@ -10,6 +10,7 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -120,3 +121,91 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 def written(every_status: Record, tmp_path: Path) -> Path:
     write_record(tmp_path / "record.json", every_status)
     return write_report([tmp_path / "record.json"], tmp_path / "report.html").path
+
+
+def complaints(browser: Browser) -> list[Any]:
+    """Errors and warnings of the console, exceptions, and whatever the page asked of a network."""
+    told = ("Log.entryAdded", "Runtime.exceptionThrown", "Runtime.consoleAPICalled")
+    requests = [event["params"]["request"]["url"] for event in browser.events if event["method"] == "Network.requestWillBeSent"]
+    return [e for e in browser.events if e["method"] in told] + [
+        url for url in requests if not url.startswith(("file:", "data:"))
+    ]
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("width", [PHONE, DESK])
+def test_it_loads_without_complaint_and_only_tables_scroll_sideways(
+    browser: Browser, written: Path, width: int, dark: bool
+) -> None:
+    browser.show(written, width=width, dark=dark)
+    browser.value("document.querySelectorAll('details').forEach(each => each.open = true)")
+    assert complaints(browser) == []
+    assert browser.value("document.documentElement.scrollWidth") == width
+    assert browser.value("innerWidth") == width, "the phone would zoom out"
+    inside = (
+        "[...document.querySelectorAll('.scroll, svg, img, figure')].every(e => e.getBoundingClientRect().right <= innerWidth)"
+    )
+    assert browser.value(inside)
+    assert browser.value("[...document.images].every(each => each.complete && each.naturalWidth === 96)")
+    if width == PHONE:
+        scrolls = "[...document.querySelectorAll('.scroll')].filter(each => each.scrollWidth > each.clientWidth).length"
+        assert browser.value(scrolls) >= 3
+
+
+@pytest.mark.parametrize("width", [PHONE, DESK])
+def test_no_word_of_a_chart_is_cut_off(browser: Browser, written: Path, width: int) -> None:
+    browser.show(written, width=width)
+    cut = """
+    [...document.querySelectorAll('svg text')].filter(word => {
+        const [inner, outer] = [word.getBoundingClientRect(), word.ownerSVGElement.getBoundingClientRect()];
+        const sideways = inner.left < outer.left - 1 || inner.right > outer.right + 1;
+        return sideways || inner.top < outer.top - 3 || inner.bottom > outer.bottom + 3;
+    }).map(word => word.textContent)
+    """
+    assert browser.value(cut) == []
+
+
+def test_dark_mode_is_dark_and_light_mode_light(browser: Browser, written: Path) -> None:
+    sheet = "getComputedStyle(document.querySelector('.chart')).backgroundColor"
+    word = "getComputedStyle(document.querySelector('svg .strong')).fill"
+    found = {}
+    for dark in (False, True):
+        browser.show(written, width=DESK, dark=dark)
+        found[dark] = (browser.value(sheet), browser.value(word))
+    assert found == {False: ("rgb(255, 255, 255)", "rgb(27, 33, 39)"), True: ("rgb(26, 30, 34)", "rgb(231, 234, 237)")}
+
+
+def test_it_can_be_used_by_keyboard(browser: Browser, written: Path) -> None:
+    browser.show(written, width=DESK)
+    browser.press("Tab")
+    assert browser.value("document.activeElement.className") == "skip"
+    assert browser.value("document.activeElement.getBoundingClientRect().top") >= 0
+    assert browser.value("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    browser.press("Enter")
+    assert browser.value("location.hash") == "#glance"
+    reached = set()
+    for _ in range(40):
+        browser.press("Tab")
+        reached.add(browser.value("document.activeElement.className + ' ' + document.activeElement.localName"))
+    assert {"scroll div", " summary", " a"} <= reached
+
+
+def test_a_screen_reader_is_told_names_and_descriptions(browser: Browser, written: Path) -> None:
+    browser.show(written, width=DESK)
+    browser.ask("Accessibility.enable")
+    nodes = browser.ask("Accessibility.getFullAXTree")["nodes"]
+    told = [{key: node.get(key, {}).get("value", "") for key in ("role", "name", "description")} for node in nodes]
+    charts = [each for each in told if each["role"] in ("image", "img") and each["description"]]
+    assert any("Pareto front" in chart["description"] for chart in charts)
+    assert all(chart["name"] for chart in charts)
+    assert "openvino, struck out" in [each["name"].replace(" ,", ",") for each in told if each["role"] == "rowheader"]
+
+
+def test_names_from_a_record_run_nothing(browser: Browser, every_status: Record, tmp_path: Path) -> None:
+    hostile = "</style></title><script>window.bad = 1</script><img src=x onerror='window.bad = 1'><svg onload='window.bad = 1'>"
+    cells = tuple(replace(cell, subject=replace(cell.subject, model=hostile), reason=hostile) for cell in every_status.cells)
+    write_record(tmp_path / "record.json", replace(every_status, cells=cells, command=hostile, environment={hostile: hostile}))
+    browser.show(write_report([tmp_path / "record.json"], tmp_path / "report.html").path, width=PHONE)
+    assert browser.value("window.bad === undefined && document.querySelectorAll('script').length") == 0
+    assert complaints(browser) == []
+    assert browser.value("innerWidth") == PHONE
