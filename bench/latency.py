@@ -81,7 +81,7 @@ def measure(openings: Mapping[str, Opening], files: Files, protocol: Protocol, s
     return Measured(
         facts={runner.name: runner.facts for runner in runners},
         latency={runner.name: _timing(runner, runner.rounds, stopped) for runner in done},
-        end_to_end={runner.name: _timing(runner, runner.whole, stopped) for runner in done},
+        end_to_end={runner.name: _timing(runner, runner.whole, stopped) for runner in done if runner.whole},
         failures=failures,
     )
 
@@ -137,12 +137,13 @@ def _turn(runner: Runner, protocol: Protocol) -> None:
         answer = runner.child.ask("time", seconds=limit, runs=runner.runs, untimed=1)
         wall = time.perf_counter() - start
         after = busy()
-        whole = runner.child.ask("end_to_end", seconds=limit, runs=max(1, runner.runs // 3))
+        if protocol.end_to_end:
+            whole = runner.child.ask("end_to_end", seconds=limit, runs=max(1, runner.runs // 3))
+            runner.whole.append(tuple(whole["ns"]))
     except CellError as error:  # the others go on
         runner.failure = error
         return
     runner.rounds.append(tuple(answer["ns"]))
-    runner.whole.append(tuple(whole["ns"]))
     if before and after:
         runner.others += contention(before, after, answer["processor_ns"] / 1e9)
         runner.capacity += wall * after.processors

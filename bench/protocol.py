@@ -13,6 +13,7 @@ class Protocol:
     `longest_warm_up`, until three runs in a row lie within a tenth. turn: seconds that a cell's turn takes about, with at most
     `turn_runs` runs. pause: seconds between turns, in which the last runtime's threads go to sleep. cell_limit: seconds that
     opening, the first run or any other request may take. sustained: seconds to measure for, whatever is known by then.
+    end_to_end: whether pictures of 8 bits are run too.
     """
 
     threads: int
@@ -28,6 +29,7 @@ class Protocol:
     cell_limit: float = 600.0
     memory_runs: int = 5
     sustained: float | None = None
+    end_to_end: bool = True
 
     def to_json(self) -> dict[str, Any]:
         """As a record's settings."""

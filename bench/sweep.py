@@ -16,7 +16,7 @@ from edgesr.bench.cells import REFERENCE, Group, Planned
 from edgesr.bench.child import CellError, CellTimeoutError, Child, step
 from edgesr.bench.latency import Files, Measured, measure
 from edgesr.bench.machine import environment_record, machine_state, throttling
-from edgesr.bench.memory import memory
+from edgesr.bench.memory import weigh
 from edgesr.bench.power import meters
 from edgesr.bench.protocol import Protocol
 from edgesr.bench.record import Cell, Parity, Ratio, Record, Status, Subject, read_record, write_record
@@ -176,7 +176,7 @@ def _cell(planned: Planned, measured: Measured, slowed: tuple[str, ...]) -> Cell
         load_s=round(facts["load_s"], 4),
         first_ms=round(facts["first_ns"] / 1e6, 3),
         latency=replace(latency, unstable=(*latency.unstable, *slowed)),
-        end_to_end=measured.end_to_end[key],
+        end_to_end=measured.end_to_end.get(key),
         output_png=facts["output_png"],
         difference_png=facts["difference_png"],
         difference_white=facts["difference_white"],
@@ -202,8 +202,8 @@ def _parity(subject: Subject, found: dict[str, float]) -> Parity | None:
 def _with_memory(cell: Cell, planned: Planned, files: Files, protocol: Protocol) -> Cell:
     """The cell with what a process of its own needs, and with its energy where the machine has a meter."""
     try:
-        found, notes = memory(planned.opening, files.image, protocol)
-        cell = replace(cell, memory=found, memory_notes=notes)
+        weighed = weigh(planned.opening, files, protocol)
+        cell = replace(cell, memory=weighed.metrics, memory_notes=weighed.notes)
         if meters(planned.subject.device):
             with Child(planned.opening) as child:
                 child.ask("open", seconds=protocol.cell_limit)

@@ -11,11 +11,12 @@ import time
 from pathlib import Path
 
 from bench_peers.candidates import Candidate, Preparation
-from bench_peers.child import CandidateError
 from bench_peers.goals import GOALS, MEMORY_SIZES, latency_size
-from bench_peers.measuring import Turns, latency, memory
+from bench_peers.measuring import latency, memory, product_ns
 from bench_peers.records import load, read_all, record, write
 from bench_peers.rendering import render
+from edgesr.bench.child import CellError
+from edgesr.bench.protocol import Protocol
 from edgesr.errors import EdgesrError, UsageError
 from edgesr.tensors import Size, parse_size
 
@@ -43,7 +44,7 @@ class Display:
 
 
 def measure(
-    model: str, asked: argparse.Namespace, preparation: Preparation, matmul: tuple[Candidate, Path, Path], display: Display
+    model: str, asked: argparse.Namespace, preparation: Preparation, matmul: tuple[Candidate, Path], display: Display
 ) -> Path:
     """Prepare, time and weigh one model; the record's path."""
     display.model(model)
@@ -54,9 +55,14 @@ def measure(
     before = load()
     if before[0] > 0.5:
         display(f"the machine is busy (load {before[0]}): only the ratios will mean something")
-    timed = latency(prepared, matmul, asked.threads, Turns(rounds=asked.rounds, seconds=asked.seconds), display)
+    protocol = Protocol(
+        threads=asked.threads, runs=asked.runs, limit=asked.seconds / len(prepared.candidates), memory_runs=1, end_to_end=False
+    )
+    product = product_ns(*matmul, protocol)
+    timed = latency(prepared, protocol, display)
+    product = min(product, product_ns(*matmul, protocol))
     loads = {"before": before, "after": load()}
-    weighed = {name: memory(each, asked.threads, display) for name, each in others.items()}
+    weighed = {name: memory(each, protocol, display) for name, each in others.items()}
     for name, each in others.items():
         weighed[name] = (weighed[name][0], {**each.failed, **weighed[name][1]})
     command = "scripts/bench-peers " + " ".join(_command_line(asked))
@@ -67,6 +73,7 @@ def measure(
         threads=asked.threads,
         prepared=prepared,
         timed=timed,
+        product=product,
         memory=weighed,
         loads=loads,
     )
@@ -75,7 +82,7 @@ def measure(
 
 def _command_line(asked: argparse.Namespace) -> list[str]:
     """The arguments that decide what is measured; folders are left out."""
-    words = [*asked.models, "--rounds", str(asked.rounds), "--seconds", f"{asked.seconds:g}", "--threads", str(asked.threads)]
+    words = [*asked.models, "--runs", str(asked.runs), "--seconds", f"{asked.seconds:g}", "--threads", str(asked.threads)]
     words += ["--scale", str(asked.scale)] if asked.scale != 4 else []
     words += ["--size", str(asked.size)] if asked.size else []
     words += [word for each in asked.memory_size or [] for word in ("--memory-size", str(each))]
@@ -95,8 +102,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--scale", type=int, default=4)
     parser.add_argument("--size", type=_size, help="HxW of the latency; default 128x128, for rgt-s 64x64")
     parser.add_argument("--memory-size", type=_size, action="append", help="HxW, repeatable; default 128x128 and 180x320")
-    parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--seconds", type=float, default=600, help="no new round after so many seconds, for each model")
+    parser.add_argument("--runs", type=int, default=15, help="of each candidate at least; more until the median is known to 2 %%")
+    parser.add_argument("--seconds", type=float, default=300, help="no new round after so many seconds, for each model")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--static", action="store_true", help="edgesr's file for the one size instead of for any")
     parser.add_argument("--no-memory", action="store_true")
@@ -115,6 +122,7 @@ def main() -> int:
     """Measure what was asked for, then render; 1 when a model could not be measured."""
     asked = _arguments()
     failures = 0
+    os.environ["PYTHONPATH"] = str(Path(__file__).parent.parent)  # for the workers, which open peers by functions of this package
     if not asked.render:
         if hasattr(os, "sched_setaffinity"):  # whoever takes as many threads as there are processors takes the same number
             os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: asked.threads])
@@ -131,7 +139,7 @@ def main() -> int:
         for model in asked.models:
             try:
                 display(f"wrote {measure(model, asked, preparation, matmul, display)}")
-            except (CandidateError, EdgesrError) as error:
+            except (CellError, EdgesrError) as error:
                 display(f"not measured: {error}")
                 failures += 1
     page = asked.out / "performance.md"

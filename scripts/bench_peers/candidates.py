@@ -12,8 +12,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from bench_peers.child import CandidateError, step
 from bench_peers.goals import TORCHSCRIPT_ONLY
+from edgesr.bench.child import CellError, step
 from edgesr.tensors import Size
 
 Say = Callable[[str], None]
@@ -36,7 +36,10 @@ TITLES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """One way to run the model. kind: as `runners.py` names them. path: what that kind loads. about: seconds, bytes, nodes, …"""
+    """One way to run the model.
+
+    kind: edgesr, pytorch, or what `openers.py` names. path: what that kind loads. about: seconds, bytes, nodes, …
+    """
 
     name: str
     kind: str
@@ -68,24 +71,26 @@ class Preparation:
         self._makers = [self._artifact, *([self._standard] if standard else []), self._naive, self._simplified, self._ncnn]
         self._not_for_ncnn: set[tuple[str, int]] = set()
 
-    def matmul(self) -> tuple[Candidate, Path, Path]:
-        """The product that stands for the machine's limit, its input and its expected output."""
+    def matmul(self) -> tuple[Candidate, Path]:
+        """The product that stands for the machine's limit, and its input."""
         path = self._folder("machine") / "matmul.onnx"
-        about = step("matmul", seconds=120, path=path)
-        found = Candidate(name="matmul", kind="onnxruntime", path=str(path), about=about)
-        return found, path.with_suffix(".image.npy"), path.with_suffix(".expected.npy")
+        about = step("bench_peers.preparing:matmul", seconds=120, path=path)
+        found = Candidate(name="matmul", kind="onnx", path=str(path), about=about)
+        return found, path.with_suffix(".image.npy")
 
     def prepare(self, model: str, scale: int, size: Size) -> Prepared:
-        """Every candidate for the model at the size. Raises CandidateError when the reference itself cannot run."""
+        """Every candidate for the model at the size. Raises CellError when the reference itself cannot run."""
         folder = self._folder(f"{model}-x{scale}-{size}")
         self._say(f"{model} {size}: reference")
-        reference = step("reference", seconds=self._limit, model=model, scale=scale, size=size, folder=folder)
+        reference = step(
+            "bench_peers.preparing:reference", seconds=self._limit, model=model, scale=scale, size=size, folder=folder
+        )
         found: list[Candidate] = [Candidate(name="pytorch", kind="pytorch", path=f"{model}/{scale}")]
         failed: dict[str, str] = {}
         for maker in self._makers:
             try:
                 found += maker(model, scale, size, folder)
-            except CandidateError as error:
+            except CellError as error:
                 failed[maker.__name__.removeprefix("_")] = str(error)
                 self._say(f"{model} {size}: {maker.__name__.removeprefix('_')} failed: {error}")
         return Prepared(
@@ -114,7 +119,7 @@ class Preparation:
         if not self._static:
             try:
                 return self._export(model, scale, None, target)
-            except CandidateError as error:
+            except CellError as error:
                 about = self._export(model, scale, size, target)
                 return {**about, "no_dynamic_file": str(error)}
         return self._export(model, scale, size, target)
@@ -136,7 +141,7 @@ class Preparation:
                 note = folder / "naive-dynamo.json"
                 about = self._once(note, say, "naive", self._limit, {**arguments, "torchscript": False})
                 return self._both("naive", "openvino", path, {**about, "exporter": "torch.onnx.export(dynamo=True)"})
-            except CandidateError as error:
+            except CellError as error:
                 self._say(f"{say} failed: {error}; TorchScript instead")
         about = self._once(folder / "naive.json", say, "naive", self._limit, {**arguments, "torchscript": True})
         return self._both("naive", "openvino", path, {**about, "exporter": "torch.onnx.export(dynamo=False)"})
@@ -144,24 +149,24 @@ class Preparation:
     def _simplified(self, model: str, _scale: int, size: Size, folder: Path) -> list[Candidate]:
         source, path = folder / "naive.onnx", folder / "simplified.onnx"
         if not source.exists():
-            raise CandidateError("there is no naive export to simplify")
+            raise CellError("there is no naive export to simplify")
         say = f"{model} {size}: onnxsim"
         about = self._once(folder / "simplified.json", say, "simplified", self._limit, {"source": source, "path": path})
         return self._both("naive-simplified", "openvino-simplified", path, about)
 
     def _both(self, ort: str, openvino: str, path: Path, about: dict[str, Any]) -> list[Candidate]:
         return [
-            Candidate(name=ort, kind="onnxruntime", path=str(path), about=about),
+            Candidate(name=ort, kind="onnx", path=str(path), about=about),
             Candidate(name=openvino, kind="openvino", path=str(path), about=about),
         ]
 
     def _ncnn(self, model: str, scale: int, size: Size, folder: Path) -> list[Candidate]:
         if (model, scale) in self._not_for_ncnn:
-            raise CandidateError("not tried, for it failed at another size")
+            raise CellError("not tried, for it failed at another size")
         arguments = {"model": model, "scale": scale, "size": size, "folder": folder}
         try:
             about = self._once(folder / "ncnn.json", f"{model} {size}: ncnn", "ncnn", self._ncnn_limit, arguments)
-        except CandidateError:
+        except CellError:
             self._not_for_ncnn.add((model, scale))
             raise
         return [Candidate(name="ncnn", kind="ncnn", path=str(folder / "net.ncnn.param"), about=about)]
@@ -178,12 +183,12 @@ class Preparation:
             self._say(say)
             note.parent.mkdir(parents=True, exist_ok=True)
             try:
-                about = step(name, seconds=limit, **arguments)
-            except CandidateError as error:
+                about = step(f"bench_peers.preparing:{name}", seconds=limit, **arguments)
+            except CellError as error:
                 about = {"error": str(error), "limit": limit}
             note.write_text(json.dumps(about))
         if "error" in about:
-            raise CandidateError(about["error"])
+            raise CellError(about["error"])
         return about
 
 

@@ -1,18 +1,13 @@
-"""Steps that need PyTorch or take long, each in a process of its own: reference outputs, exports, conversions.
-
-Usage: python -m bench_peers.preparing STEP ARGUMENTS, the latter in JSON; the last line of the output is the answer, in JSON.
-"""
+"""Steps that need PyTorch or take long: reference outputs, exports, conversions. `edgesr.bench.child.step` runs them."""
 
 import contextlib
 import importlib
-import json
 import logging
 import os
 import subprocess
-import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -154,7 +149,6 @@ def matmul(*, path: str) -> dict[str, Any]:
     onnx.save(model, path)
     x = np.random.default_rng(1).random((SIDE, SIDE), dtype=np.float32)
     np.save(Path(path).with_suffix(".image.npy"), x)
-    np.save(Path(path).with_suffix(".expected.npy"), x @ weight)
     return {"flop": 2 * SIDE**3}
 
 
@@ -181,28 +175,3 @@ def _quiet() -> Iterator[None]:
         warnings.simplefilter("ignore")
         yield
     logging.disable(logging.NOTSET)
-
-
-STEPS: dict[str, Callable[..., dict[str, Any]]] = {
-    step.__name__: step for step in (reference, artifact, naive, simplified, ncnn, matmul)
-}
-
-
-def main(step: str, arguments: str) -> None:
-    """Run the step; an error's first line is the last line of standard error."""
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-    try:
-        answer = STEPS[step](**json.loads(arguments))
-    except Exception as error:  # noqa: BLE001  # whatever a converter raises is the answer
-        while error.__cause__ is not None and isinstance(error.__cause__, Exception):
-            error = error.__cause__
-        lines = [line for line in str(error).splitlines() if line.strip()]
-        print(f"{type(error).__name__}: {lines[0] if lines else ''}", file=sys.stderr)
-        sys.exit(1)
-    answers.write(json.dumps(answer) + "\n")
-    answers.close()
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

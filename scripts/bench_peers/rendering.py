@@ -203,7 +203,7 @@ def _details(records: Sequence[Record]) -> str:
         for name, title in TITLES.items():
             one = record["latency"]["candidates"].get(name)
             if one:
-                unstable = " (unstable)" if one["p90_ms"] > 1.3 * one["p50_ms"] else ""
+                unstable = f" (unstable: {'; '.join(one['unstable'])})" if one["unstable"] else ""
                 times = [_checked(_ms(one[key]), one) for key in ("min_ms", "p50_ms", "p90_ms")]
                 samples = f"{len(one['ns'])} × {len(one['ns'][0])}{unstable}"
                 parity = f"{one['parity']['psnr_db']:.0f} dB, {one['parity']['relative_l2']:.0e}"

@@ -5,8 +5,9 @@ from typing import Any
 
 import ablate
 import pytest
-from bench_peers.child import CandidateError
 
+from edgesr.bench.child import CellError
+from edgesr.bench.protocol import quick
 from edgesr.tensors import Size
 
 SIZE = Size(height=64, width=64)
@@ -17,7 +18,7 @@ def failing(*fails: tuple[str | None, bool]) -> Any:
 
     def step(name: str, *, size: str | None, without: list[str], **rest: Any) -> dict[str, Any]:
         if (size, bool(without)) in fails:
-            raise CandidateError("ExportError: no")
+            raise CellError("ExportError: no")
         return {"nodes": 1}
 
     return step
@@ -41,7 +42,7 @@ def test_a_static_file_where_one_for_any_size_fails(
 
 def test_a_rewrite_that_the_export_needs_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ablate, "step", failing((None, True), (str(SIZE), True)))
-    evidence = ablate.ablate("split-kernel-sum", "esc-fp", SIZE, 1, 1).to_json()
+    evidence = ablate.ablate("split-kernel-sum", "esc-fp", SIZE, quick(1), 1).to_json()
     reasons = [f"the export for {size} fails without it: ExportError: no" for size in ("any size", "64x64")]
     assert evidence == {"model": "esc-fp", "size": "64x64", "needed": "; ".join(reasons)}
 

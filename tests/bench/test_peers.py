@@ -1,17 +1,18 @@
 """What scripts/bench-peers does: no figure without parity, ratios with intervals, records without paths, workers that die."""
 
-import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from bench_peers.candidates import Candidate, Prepared
-from bench_peers.child import CandidateError, Child, step
-from bench_peers.measuring import ratio, sound, summary
+from bench_peers.measuring import opening, product_ns, ratio, summary
 from bench_peers.records import read_all, record, write
 from bench_peers.rendering import render
 
+from edgesr.bench.child import CellError, CellTimeoutError, Child, step
+from edgesr.bench.protocol import quick
 from edgesr.tensors import Size
 
 
@@ -19,14 +20,22 @@ def result(milliseconds: float, *, difference: float = 1e-7) -> dict[str, Any]:
     """What a candidate's process tells, with samples around a median; the machine's product takes 10 ms."""
     ns = [[int(milliseconds * 1e6 * factor) for factor in (0.98, 1.0, 1.02)] for _ in range(4)]
     parity = {"input": "picture", "max_abs": difference, "relative_l2": difference, "psnr_db": 120.0}
-    return {"ns": ns, "parity": parity, "load_seconds": 0.1, "peak_mb": 80.0, "import_mb": 45.0, "package": "onnxruntime"}
+    return {
+        "ns": ns,
+        "unstable": [],
+        "parity": parity,
+        "load_seconds": 0.1,
+        "peak_mb": 80.0,
+        "import_mb": 45.0,
+        "package": "onnxruntime",
+    }
 
 
 def made(**changes: dict[str, Any]) -> dict[str, Any]:
     """A record of vapsr in which edgesr takes 50 ms, ONNX Runtime 100, OpenVINO 80."""
     size = Size(height=128, width=128)
     about = {"bytes": 1_500_000, "nodes": 200, "seconds": 9.0, "folder": "/a/folder/somewhere"}
-    timed = {"edgesr": result(50), "naive": result(100), "openvino": result(80), "matmul": result(10), **changes}
+    timed = {"edgesr": result(50), "naive": result(100), "openvino": result(80), **changes}
     return record(
         model="vapsr",
         scale=4,
@@ -41,6 +50,7 @@ def made(**changes: dict[str, Any]) -> dict[str, Any]:
             failed={"ncnn": "cannot open /a/folder/somewhere/net.param"},
         ),
         timed=(timed, {}),
+        product=9_800_000,
         memory={str(size): ({"edgesr": result(50)}, {})},
         loads={"before": [0.1, 0.1, 0.1], "after": [2.0, 1.0, 0.5]},
     )
@@ -100,33 +110,20 @@ def test_summary_is_in_milliseconds() -> None:
     assert summary([[1_000_000, 2_000_000], [3_000_000, 4_000_000]]) == {"min_ms": 1.0, "p50_ms": 2.5, "p90_ms": 3.7}
 
 
-def test_a_worker_loads_compares_and_times(tmp_path: Path) -> None:
+def test_peers_are_opened_and_run_by_the_harness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2] / "scripts"))
     path = tmp_path / "product.onnx"
-    assert step("matmul", seconds=120, path=path)["flop"] == 2 * 1024**3
-    image, expected = (str(path.with_suffix(f".{name}.npy")) for name in ("image", "expected"))
-    with Child("onnxruntime", path, 1) as child:
-        assert child.ask("load")["package"] == "onnxruntime"
-        compared = child.ask("compare", image=image, expected=expected)
-        assert sound(compared)
-        assert 10 < compared["peak_mb"] < 400  # without PyTorch, and whatever this process has
-        assert len(child.ask("time", runs=3, untimed=1)["ns"]) == 3
-        with pytest.raises(CandidateError, match="FileNotFoundError"):
-            child.ask("compare", image=str(tmp_path / "missing.npy"), expected=expected)
+    assert step("bench_peers.preparing:matmul", seconds=120, path=path)["flop"] == 2 * 1024**3
+    product = Candidate(name="matmul", kind="onnx", path=str(path))
+    assert product_ns(product, path.with_suffix(".image.npy"), quick(1)) > 1e5
+    with pytest.raises(CellError, match="NoSuchFile"), Child(opening(replace(product, path="missing.onnx"), 1)) as child:
+        child.ask("open", seconds=60)
 
 
-def test_a_worker_that_cannot_load_says_why(tmp_path: Path) -> None:
-    with Child("onnxruntime", tmp_path / "missing.onnx", 1) as child, pytest.raises(CandidateError, match="NoSuchFile"):
-        child.ask("load")
-
-
-def test_a_worker_that_dies_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "executable", "false")
-    with Child("onnxruntime", tmp_path, 1) as child, pytest.raises(CandidateError, match="ended with code 1"):
-        child.ask("load")
-
-
-def test_a_step_that_fails_or_takes_too_long(tmp_path: Path) -> None:
-    with pytest.raises(CandidateError, match="UnknownNameError"):
-        step("naive", seconds=120, model="nothing", scale=4, size="8x8", path=tmp_path / "x.onnx", torchscript=False)
-    with pytest.raises(CandidateError, match="not done within"):
-        step("matmul", seconds=0.01, path=tmp_path / "product.onnx")
+def test_a_step_that_fails_or_takes_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2] / "scripts"))
+    arguments = {"model": "nothing", "scale": 4, "size": "8x8", "path": tmp_path / "x.onnx", "torchscript": False}
+    with pytest.raises(CellError, match="UnknownNameError"):
+        step("bench_peers.preparing:naive", seconds=120, **arguments)
+    with pytest.raises(CellTimeoutError, match="not done within"):
+        step("bench_peers.preparing:matmul", seconds=0.01, path=tmp_path / "product.onnx")

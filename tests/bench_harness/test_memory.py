@@ -5,21 +5,23 @@ from dataclasses import replace
 
 from edgesr.bench.child import Opening
 from edgesr.bench.latency import Files
-from edgesr.bench.memory import ABOVE, IMPORT, MORE, PEAK, memory
+from edgesr.bench.memory import ABOVE, IMPORT, MORE, PEAK, weigh
 from edgesr.bench.protocol import Protocol
 
 Plant = Callable[[str], Opening]
 
 
 def test_the_peak_is_told_apart_from_the_import(plant: Plant, files: Files, short: Protocol) -> None:
-    found, notes = memory(plant("nothing"), files.image, short)
+    weighed = weigh(plant("nothing"), files, short)
+    found = weighed.metrics
     assert found[PEAK] >= found[IMPORT] > 5
     assert found[ABOVE] == round(found[PEAK] - found[IMPORT], 1)
     assert found[MORE] >= found[PEAK]
-    assert not notes
+    assert not weighed.notes
+    assert weighed.parity["psnr_db"] == 300
 
 
 def test_a_leak_is_found(plant: Plant, files: Files, short: Protocol) -> None:
-    found, notes = memory(plant("leaking"), files.image, replace(short, memory_runs=6))
-    assert found[MORE] > found[PEAK] + 20
-    assert notes == ("grows by about 5 MB with every run",)
+    weighed = weigh(plant("leaking"), files, replace(short, memory_runs=6))
+    assert weighed.metrics[MORE] > weighed.metrics[PEAK] + 20
+    assert weighed.notes == ("grows by about 5 MB with every run",)
