@@ -86,7 +86,8 @@ def _leaves(data: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str
 
 
 def _words(name: str) -> str:
-    return name.replace("_", " ")
+    """Our own names as words; a library's, in capitals, as it writes them."""
+    return name.replace("_", " ") if name.islower() else name
 
 
 def _value(value: Any) -> Html | str:

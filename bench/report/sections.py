@@ -106,10 +106,7 @@ def _strips(report: Report, group: Group, kind: str, timed: Sequence[tuple[str, 
             continue
         wrong = [" ", badge("parity failed", "wrong")] if cell.status == "parity failed" else []
         words = [tag("strong", name), *wrong, f": {wording.samples_in_words(timing)}"]
-        if strips.is_thinned(timing):
-            words.append(
-                f" Drawn thinned to {strips.DRAWN:,}: of each stretch the fastest and the slowest; the record holds all."
-            )
+        words.append(strips.thinning_in_words(timing))
         if timing.unstable:
             words.append(tag("span", f" Unstable: {'; '.join(timing.unstable)}.", class_="doubtful"))
         drawn = strips.strip(f"{kind} of {name}: {report.label(group)}", timing, report.series[cell.subject.runtime])

@@ -1,7 +1,6 @@
 """All samples of a cell in the order they were taken, with their distribution beside them."""
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 from edgesr.bench.record import Timing
 from edgesr.bench.report import svg
@@ -9,8 +8,9 @@ from edgesr.bench.report.axes import Axis, axis
 from edgesr.bench.report.markup import Html, join, tag
 from edgesr.bench.report.wording import milliseconds, samples_in_words
 
-DRAWN = 2000
-"""A cell with more samples than this is drawn thinned: of each stretch the fastest and the slowest."""
+DRAWN = 1200
+"""A cell with more samples than this is drawn thinned."""
+_EXTREMES = 50
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, 308.0, 8.0, 122.0
 _HISTOGRAM, _END = 316.0, 372.0
@@ -43,17 +43,25 @@ def strip(title: str, timing: Timing, series: int) -> Html:
 
 
 def thinned(samples: Sequence[float]) -> list[tuple[int, float]]:
-    """Samples with their places; of too many, the fastest and the slowest of each stretch, so that no outlier is hidden."""
+    """Samples with their places; of too many, evenly spaced ones and the extremes.
+
+    Evenly spaced ones are distributed as all are, which the fastest and slowest of each stretch would not be: they look like two
+    modes. The extremes of all hide no outlier.
+    """
     if len(samples) <= DRAWN:
         return list(enumerate(samples))
-    stretches = DRAWN // 2
-    edges = [index * len(samples) // stretches for index in range(stretches + 1)]
-    kept = []
-    for start, end in pairwise(edges):
-        stretch = range(start, end)
-        ends = {min(stretch, key=samples.__getitem__), max(stretch, key=samples.__getitem__)}
-        kept += [(index, samples[index]) for index in sorted(ends)]
-    return kept
+    spaced = DRAWN - 2 * _EXTREMES
+    by_time = sorted(range(len(samples)), key=samples.__getitem__)
+    kept = {index * len(samples) // spaced for index in range(spaced)}
+    return [(index, samples[index]) for index in sorted({*kept, *by_time[:_EXTREMES], *by_time[-_EXTREMES:]})]
+
+
+def thinning_in_words(timing: Timing) -> str:
+    """What the chart does not show; "" where it shows every sample."""
+    if not is_thinned(timing):
+        return ""
+    kept = f"evenly spaced ones, the {_EXTREMES} fastest and the {_EXTREMES} slowest"
+    return f" Drawn thinned to {DRAWN:,}: {kept}; the record holds all."
 
 
 def is_thinned(timing: Timing) -> bool:

@@ -132,7 +132,10 @@ def _all(mappings: Iterable[Mapping[str, float]]) -> list[str]:
 
 def further(group: Group) -> Html:
     """What the table has no room for, cell by cell."""
-    parts = [join([tag("dt", name), tag("dd", details(_more(cell)))]) for name, cell in group.named]
+    known = [(name, _more(cell)) for name, cell in group.named]
+    parts = [join([tag("dt", name), tag("dd", details(more))]) for name, more in known if more]
+    if not parts:
+        return Html()
     return tag("details", tag("summary", "Settings and further figures of each cell"), tag("dl", *parts, class_="cells"))
 
 

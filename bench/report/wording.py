@@ -57,12 +57,10 @@ def ratio(value: Ratio) -> str:
 
 
 def ratio_figures(value: Ratio) -> tuple[str, str, str]:
-    """A ratio and the ends of its interval, to as many decimals, two to four, as its size and the interval's width call for."""
-    width, middle = value.high - value.low, value.value
-    for_width = min(-math.floor(math.log10(width)), 3) if width > 0 else 3
-    for_size = min(1 - math.floor(math.log10(middle)), 4) if middle > 0 else 2
-    decimals = max(2, for_width, for_size)
-    return f"{middle:,.{decimals}f}", f"{value.low:,.{decimals}f}", f"{value.high:,.{decimals}f}"
+    """A ratio and the ends of its interval: two decimals, more where it is small or its interval narrow."""
+    decimals = 4 if value.value < 0.01 else 3 if value.value < 0.1 or value.high - value.low < 0.005 else 2
+    middle, low, high = (f"{number:,.{decimals}f}" for number in (value.value, value.low, value.high))
+    return middle, low, high
 
 
 def verdict(value: Ratio) -> str:

@@ -74,7 +74,7 @@ def test_labels_do_not_hide_each_other_and_stay_inside() -> None:
             assert right <= other[0] or left >= other[2] or bottom <= other[1] or top >= other[3]
 
 
-def test_thinning_keeps_the_fastest_and_the_slowest() -> None:
+def test_thinning_keeps_outliers_and_the_shape_of_the_distribution() -> None:
     samples = [10 + math.sin(index) for index in range(50_000)]
     samples[12_345], samples[40_001] = 99.0, 1.0
     kept = thinned(samples)
@@ -83,6 +83,8 @@ def test_thinning_keeps_the_fastest_and_the_slowest() -> None:
     assert (40_001, 1.0) in kept
     assert kept == sorted(kept)
     assert all(samples[index] == value for index, value in kept)
+    middle = [value for _, value in kept if abs(value - 10) < 0.2]
+    assert len(middle) / len(kept) == pytest.approx(2 * math.asin(0.2) / math.pi, abs=0.02), "no false gap between two modes"
     assert thinned(samples[:DRAWN]) == list(enumerate(samples[:DRAWN]))
 
 

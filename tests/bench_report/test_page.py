@@ -153,8 +153,9 @@ def test_names_from_files_are_escaped_everywhere(every_status: Record, parsed: C
 
 def test_what_is_no_picture_is_not_shown_as_one(every_status: Record, shown: Shown) -> None:
     first = every_status.cells[0]
-    svg = base64.b64encode(b"<svg onload=alert(1)>").decode()
-    for wrong in ("no base64", svg, base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(60)).decode()):
+    header = b"\x00\x00\x00\rIHDR" + (96).to_bytes(4, "big") * 2
+    files = [b"<svg onload=alert(1)>", b"GIF89a__" + header, b"\x89PNG\r\n\x1a\n" + bytes(60)]
+    for wrong in ("no base64", *(base64.b64encode(data).decode() for data in files)):
         text, structure = shown(replace(every_status, cells=(replace(first, output_png=wrong, difference_png=""),)))
         assert not structure.all("img")
         assert "no readable picture" in text
