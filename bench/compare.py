@@ -20,6 +20,7 @@ Verdict = Literal["faster", "slower", "same within noise", "only in A", "only in
 _MEMORY_MB = 1.0
 _MEMORY_PART = 0.03
 """A memory figure has changed when it differs by more than the larger of the two."""
+_ROUNDING = 1e-9
 _NOT_COMPARED = "unknown"
 """The environment's reasons for what it does not hold."""
 _WITNESSES = 2
@@ -78,8 +79,9 @@ class Comparison:
         return tuple(found)
 
     def blind(self, limit: float) -> tuple[str, ...]:
-        """The cells whose noise hides a slowdown of `limit`."""
-        return tuple(row.key for row in self.rows if row.decided and row.decided.smallest > limit)
+        """The cells whose noise hides a slowdown of `limit`, and those that B does not hold."""
+        hidden = [row.key for row in self.rows if row.decided and row.decided.smallest > limit + _ROUNDING]
+        return (*hidden, *(row.key for row in self.rows if row.verdict == "only in A"))
 
     def to_json(self) -> dict[str, Any]:
         """For `--json`."""

@@ -54,7 +54,7 @@ def compare(
     if limit is None:
         return
     for key in comparison.blind(limit):
-        show.warn(f"the noise of {key} hides a slowdown of {100 * limit:g}%: the gate does not hold there")
+        show.warn(f"{key}: a slowdown of {100 * limit:g}% would not be seen here, for noise or for want of a figure in B")
     if failed:
         listed = "\n".join(f"  {reason}" for reason in failed)
         raise RegressionError(f"slower than A by more than {fail_if_slower}, or broken:\n{listed}")

@@ -60,7 +60,15 @@ def test_the_gate_says_where_it_is_blind(compared: Compared, planted: Any) -> No
     noisy = planted.Machine(rounds=5, runs=1, own_sd=0.1)
     done = compared(noisy.record(seed=1), noisy.record(seed=2), "--fail-if-slower", "5%")
     assert done.code == 0
-    assert "hides a slowdown of 5%" in done.err
+    assert "ort fp32 64x64 cpu: a slowdown of 5% would not be seen here" in done.err
+
+
+def test_the_gate_says_what_is_missing(compared: Compared, planted: Any) -> None:
+    record = planted.Machine().record()
+    done = compared(record, replace(record, cells=record.cells[:2]), "--fail-if-slower", "5%")
+    assert done.code == 0
+    assert done.err.startswith("Warning: vapsr-x4 openvino")
+    assert done.err.count("Warning") == 1
 
 
 def test_json(compared: Compared, sweeps: tuple[Any, Any]) -> None:
