@@ -1,0 +1,77 @@
+"""`edgesr bench`: what is planned, what is refused, and one real sweep."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgesr.artifact import Artifact
+from edgesr.bench.cells import DEFAULT_MODELS, Request, groups
+from edgesr.bench.record import read_record
+
+Command = Callable[..., Any]
+
+
+def test_by_default_each_family_is_measured_at_the_papers_setting(tmp_path: Path) -> None:
+    planned = groups(Request(runtimes=("ort",)), tmp_path)
+    assert [group.name for group in planned] == [f"{model}-x4 180x320 cpu" for model in DEFAULT_MODELS]
+    assert all([cell.subject.runtime for cell in group.cells] == ["pytorch", "ort"] for group in planned)
+
+
+def test_an_artifact_folder_is_measured_as_it_is(vapsr_s: Artifact, tmp_path: Path) -> None:
+    (group,) = groups(Request(models=(str(vapsr_s.folder),), runtimes=("ort",), sizes=("24x32",)), tmp_path)
+    reference, cell = group.cells
+    assert (cell.subject.model, cell.subject.artifact, cell.export) == ("vapsr-s", "vapsr-s", None)
+    assert reference.opening.arguments["folder"] == str(vapsr_s.folder)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["--device", "cuda"], 4, "edgesr bench --device cpu"),
+        (["--device", "gpu"], 2, "no device named 'gpu'"),
+        (["vapsr-z"], 2, "did you mean 'vapsr-s'"),
+        (["--runtimes", "onnx"], 2, "no runtime named 'onnx'"),
+        (["--precision", "fp8"], 2, "no precision named 'fp8'"),
+        (["--size", "small"], 2, "'small' is not a size"),
+        (["esc", "--size", "8x8"], 2, "at least 17"),
+        (["--quick", "--sustained", "1"], 2, "contradict"),
+        (["./nowhere"], 1, "is not an artifact"),
+        (["-o", "file"], 2, "is a file and not a folder"),
+    ],
+)
+def test_what_cannot_be_measured_is_said_before_anything_is(
+    words: list[str], code: int, said: str, edgesr: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("")
+    done = edgesr("bench", *words)
+    assert (done.code, said in done.err) == (code, True), done.err
+    assert not (tmp_path / "bench-results").exists()
+
+
+def test_a_real_sweep(vapsr_s: Artifact, edgesr: Command, tmp_path: Path) -> None:
+    words = [
+        vapsr_s.folder,
+        "--runtimes",
+        "ort",
+        "--size",
+        "24x32",
+        "--threads",
+        "1",
+        "--quick",
+        "-o",
+        tmp_path / "out",
+        "--json",
+    ]
+    done = edgesr("bench", *words)
+    assert done.code == 0, done.err
+    record = read_record(Path(done.json["record"]))
+    assert [cell.status for cell in record.cells] == ["ok", "ok"]
+    cell = record.cells[1]
+    assert cell.parity
+    assert cell.parity.psnr_db > 100
+    assert cell.settings["threads"] == "1"
+    assert cell.rewrites
+    assert record.environment["device"] == "cpu"
