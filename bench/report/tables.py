@@ -141,12 +141,7 @@ def further(group: Group) -> Html:
 
 def _more(cell: Cell) -> dict[str, object]:
     """A cell's further figures by name."""
-    found: dict[str, object] = {
-        "status": wording.status(cell),
-        "notes": wording.notes(cell),
-        "settings": cell.settings,
-        "rewrites": cell.rewrites,
-    }
+    found: dict[str, object] = {"settings": cell.settings, "rewrites": cell.rewrites}
     if cell.file_bytes is not None:
         found["model file"] = f"{cell.file_bytes:,} bytes"
     for name, timing in (("inference alone", cell.latency), ("end to end", cell.end_to_end)):

@@ -94,7 +94,7 @@ def notes(cell: Cell) -> str:
     doubts = "; ".join(unstable(cell))
     memory = "; ".join(cell.memory_notes)
     parts = (cell.reason, f"unstable: {doubts}" if doubts else "", f"memory: {memory}" if memory else "")
-    return ". ".join(f"{part[:1].upper()}{part[1:]}" for part in parts if part)
+    return "; ".join(part for part in parts if part)
 
 
 def unstable(cell: Cell) -> tuple[str, ...]:

@@ -99,11 +99,17 @@ def test_rows_say_ratios_reasons_and_doubts(every_status: Record, shown: Shown) 
     text, structure = shown(every_status)
     assert "0.45 0.44\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}0.47 faster" in rows(structure, "12.46")[-1]
     assert "no difference shown" in rows(structure, "29.99")[-1]
-    assert "failed: Its process ended with signal SIGSEGV" in rows(structure, "SIGSEGV")[0]
-    assert "not available: Coremltools runs on macOS only" in text
-    assert "Unstable: drift: the last third of the rounds took +9% against the first" in text
+    assert "failed: its process ended with signal SIGSEGV" in rows(structure, "SIGSEGV")[0]
+    assert "not available: coremltools runs on macOS only" in text
+    assert "unstable: drift: the last third of the rounds took +9% against the first" in text
     assert "peak RSS above the bare import" in [each.text.rsplit(" ", 1)[0] for each in structure.all("th")]
     assert "reference" in rows(structure, "27.77")[0]
+
+
+def test_a_leak_is_said_beside_the_figures(every_status: Record, shown: Shown) -> None:
+    leaking = replace(every_status.cells[0], memory_notes=("grows by about 9 MB with every run",))
+    _, structure = shown(replace(every_status, cells=(leaking,)))
+    assert "memory: grows by about 9 MB with every run" in rows(structure, "grows")
 
 
 def test_an_unfinished_sweep_is_said_to_be_unfinished(every_status: Record, shown: Shown) -> None:
