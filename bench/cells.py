@@ -1,7 +1,7 @@
 """From what was asked for to the cells of a sweep, in groups that are measured in turns against one reference."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,11 +40,12 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True)
 class Planned:
-    """A cell to be. export: the arguments of the step that makes its artifact, or None where it is there."""
+    """A cell to be. step: `module:function` that makes the folder that it opens, with `arguments`; "" where it is there."""
 
     subject: Subject
     opening: Opening
-    export: dict[str, Any] | None = None
+    step: str = ""
+    arguments: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +115,7 @@ class _Network:
         """The cells of all runtimes at `size`, the reference first."""
         cells: list[Planned] = []
         for runtime in (REFERENCE, *chosen_runtimes(self.request)):
-            if runtimes()[runtime].formats:
+            if runtimes()[runtime].formats or runtimes()[runtime].prepare:
                 cells += self.converted(runtime, size)
             else:
                 opening = self.reference(runtime, threads=self.request.threads, device=self.request.device)
@@ -134,10 +135,10 @@ class _Network:
         )
 
     def opening(self, runtime: str, folder: Path) -> Opening:
-        """How an artifact's folder is opened in a runtime."""
+        """How a folder is opened in a runtime: an artifact's, or one of the runtime's own."""
         threads, device = self.request.threads, self.request.device
         return Opening(
-            opener="edgesr.bench.openers:artifact",
+            opener=f"edgesr.bench.openers:{'prepared' if runtimes()[runtime].prepare else 'artifact'}",
             arguments={"folder": str(folder), "runtime": runtime, "threads": threads, "device": device},
             package=runtimes()[runtime].package,
             threads=threads,
@@ -163,14 +164,28 @@ class _Named(_Network):
         return Opening(opener="edgesr.bench.openers:reference", arguments=arguments, package="torch", threads=threads)
 
     def converted(self, runtime: str, size: str) -> Sequence[Planned]:
-        planned = []
-        for precision in self.request.precisions:
-            target = runtimes()[runtime].target
-            folder = self._artifacts / f"{self.model}-x{self.scale}-{precision}-{target}"
-            export = {"model": self.model, "scale": self.scale, "weights": None, "target": target, "precision": precision}
-            subject = self.subject(runtime, precision, size)
-            planned.append(Planned(subject=subject, opening=self.opening(runtime, folder), export=export))
-        return planned
+        network = {"model": self.model, "scale": self.scale, "weights": None}
+        if runtimes()[runtime].prepare:
+            folder = self._artifacts / f"{self.model}-x{self.scale}-{size}-{runtime}"
+            return [
+                Planned(
+                    subject=self.subject(runtime, "fp32", size),
+                    opening=self.opening(runtime, folder),
+                    step="edgesr.bench.preparing:prepared",
+                    arguments={**network, "runtime": runtime, "size": size},
+                )
+            ]
+        target = runtimes()[runtime].target
+        folders = {each: self._artifacts / f"{self.model}-x{self.scale}-{each}-{target}" for each in self.request.precisions}
+        return [
+            Planned(
+                subject=self.subject(runtime, precision, size),
+                opening=self.opening(runtime, folder),
+                step="edgesr.bench.preparing:artifact",
+                arguments={**network, "target": target, "precision": precision},
+            )
+            for precision, folder in folders.items()
+        ]
 
 
 class _Folder(_Network):

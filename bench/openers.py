@@ -26,3 +26,12 @@ def reference(
         load_reference(model=model, scale=scale, weights=weights), Options(threads=threads, device=device)
     )
     return session
+
+
+def prepared(*, folder: str, runtime: str, threads: int | None, device: str) -> RuntimeSession:
+    """What a runtime's own converter has written."""
+    from edgesr.runtimes import runtimes
+
+    opened: Any = runtimes()[runtime].open_prepared
+    session: RuntimeSession = opened(Path(folder), Options(threads=threads, device=device))
+    return session

@@ -37,6 +37,16 @@ def artifact(*, model: str, scale: int | None, weights: str | None, target: str,
     return {}
 
 
+def prepared(*, model: str, scale: int | None, weights: str | None, runtime: str, size: str, folder: str) -> dict[str, Any]:
+    """Let a runtime's own converter write what it opens."""
+    from edgesr.reference import load_reference
+    from edgesr.runtimes import runtimes
+
+    convert: Any = runtimes()[runtime].prepare
+    convert(load_reference(model=model, scale=scale, weights=weights), parse_size(size), Path(folder))
+    return {}
+
+
 def main(function: str, arguments: str) -> None:
     """Run the step."""
     answers = os.fdopen(os.dup(1), "w")

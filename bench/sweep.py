@@ -40,7 +40,7 @@ class Sweep:
     device: str
     folder: Path
     command: str
-    export_limit: float = 900.0
+    export_limit: float = 300.0
 
 
 def run(sweep: Sweep, *, progress: Progress = silent, announce: Callable[[Cell], None] = lambda _: None) -> tuple[Path, Record]:
@@ -144,15 +144,15 @@ def _measured(group: Group, sweep: Sweep, say: Callable[[str], None]) -> tuple[C
 
 
 def _prepare(planned: Planned, sweep: Sweep, say: Callable[[str], None]) -> None:
-    """Export the artifact unless it is there from before."""
-    if planned.export is None:
+    """Make the folder that the cell opens, unless it is there from before. An artifact is; a failure is tried again."""
+    if not planned.step:
         return
     folder = Path(str(planned.opening.arguments["folder"]))
     try:
         read_artifact(folder).check_files()
     except ArtifactError:
-        say(f"exporting {folder.name}")
-        step("edgesr.bench.preparing:artifact", seconds=sweep.export_limit, folder=str(folder), **planned.export)
+        say(f"making {folder.name}")
+        step(planned.step, seconds=sweep.export_limit, folder=str(folder), **planned.arguments)
 
 
 def _cell(planned: Planned, measured: Measured, slowed: tuple[str, ...]) -> Cell:

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from edgesr.tensors import FloatArray, SizeRule
+from edgesr.tensors import FloatArray, Size, SizeRule
 
 if TYPE_CHECKING:
     from edgesr.artifact import Artifact
@@ -62,6 +63,8 @@ class Runtime:
     open: a verified artifact -> a session; raises BackendMissingError where a device is missing. That the package is there has
         been checked before.
     open_reference: for PyTorch's own runtimes: a reference -> a session.
+    prepare, open_prepared: for a runtime with a converter of its own: a reference and a size -> a folder -> a session. The first
+        brings PyTorch and takes long, so that `edgesr bench` calls it in a process of its own.
     target: whose artifacts `edgesr bench` measures it with; empty for the reference. devices: what it can run on.
     """
 
@@ -71,5 +74,7 @@ class Runtime:
     extra: str = ""
     open: Callable[["Artifact", Options], RuntimeSession]
     open_reference: Callable[["Reference", Options], RuntimeSession] | None = None
+    prepare: Callable[["Reference", Size, Path], None] | None = None
+    open_prepared: Callable[[Path, Options], RuntimeSession] | None = None
     target: str = ""
     devices: frozenset[str] = frozenset({"cpu"})

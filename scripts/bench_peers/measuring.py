@@ -31,6 +31,9 @@ def opening(candidate: Candidate, threads: int) -> Opening:
         model, _, scale = path.rpartition("/")
         where = {"runtime": "pytorch", "threads": threads, "device": "cpu"}
         arguments = {"model": model, "scale": int(scale), "weights": None, **where}
+    elif kind == "ncnn":
+        function = "edgesr.bench.openers:prepared"
+        arguments = {"folder": str(Path(path).parent), "runtime": "ncnn", "threads": threads, "device": "cpu"}
     else:
         function, arguments = f"bench_peers.openers:{kind}", {"path": path, "threads": threads}
     return Opening(opener=function, arguments=arguments, package=PACKAGES[kind], threads=threads)

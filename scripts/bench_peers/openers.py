@@ -2,7 +2,6 @@
 
 import importlib
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -56,26 +55,3 @@ def openvino(*, path: str, threads: int) -> Peer:
 def _plain(value: Any) -> str:
     """A property's value as text: types print as `<Type: 'float32'>`, hints as `PerformanceMode.LATENCY`."""
     return str(value).removeprefix("<Type: '").removesuffix("'>").rpartition(".")[2]
-
-
-def ncnn(*, path: str, threads: int) -> Peer:
-    """A .param file in ncnn, with the .bin beside it. Reduced precision is switched off."""
-    package = importlib.import_module("ncnn")
-    net = package.Net()
-    net.opt.num_threads = threads
-    reduced = ("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic", "use_bf16_storage", "use_bf16_packed")
-    off = [name for name in reduced if hasattr(net.opt, name)]
-    for name in off:
-        setattr(net.opt, name, False)
-    if net.load_param(path) or net.load_model(str(Path(path).with_suffix(".bin"))):
-        raise RuntimeError("ncnn cannot load the converted network")
-
-    def run(image: FloatArray) -> FloatArray:
-        extractor = net.create_extractor()
-        extractor.input("in0", package.Mat(image[0]))
-        failed, output = extractor.extract("out0")
-        if failed:
-            raise RuntimeError(f"ncnn cannot run the converted network (code {failed})")
-        return np.array(output, dtype=np.float32)[None]
-
-    return Peer(run, {"threads": str(threads)} | dict.fromkeys(off, "False"))

@@ -1,10 +1,7 @@
 """Steps that need PyTorch or take long: reference outputs, exports, conversions. `edgesr.bench.child.step` runs them."""
 
 import contextlib
-import importlib
 import logging
-import os
-import subprocess
 import time
 import warnings
 from collections.abc import Iterator, Sequence
@@ -100,36 +97,18 @@ def simplified(*, source: str, path: str) -> dict[str, Any]:
 
 def ncnn(*, model: str, scale: int, size: str, folder: str) -> dict[str, Any]:
     """The untouched reference through pnnx, with its defaults but for float16 weights."""
-    import torch
+    from edgesr.reference import load_reference
+    from edgesr.runtimes.ncnn import prepare
 
-    shape = parse_size(size)
-    where = Path(folder)
     start = time.perf_counter()
     with _quiet():
-        x = torch.zeros(1, 3, shape.height, shape.width)
-        traced = torch.jit.trace(_module(model, scale), x)  # type: ignore[no-untyped-call]  # torch does not annotate it
-        traced.save(str(where / "net.pt"))
-    binary = Path(importlib.import_module("pnnx").__file__ or "").parent / ("pnnx.exe" if os.name == "nt" else "pnnx")
-    command = [str(binary), "net.pt", f"inputshape=[1,3,{shape.height},{shape.width}]", "fp16=0"]
-    done = subprocess.run(command, cwd=where, capture_output=True, text=True)
-    files = [where / "net.ncnn.param", where / "net.ncnn.bin"]
-    if done.returncode or not all(file.exists() for file in files):
-        raise ValueError(f"pnnx ended with code {done.returncode}")
-    left = _operators_left(files[0])
-    if left:
-        raise ValueError(f"pnnx has no ncnn layer for {', '.join(left)}")
-    nodes = len(files[0].read_text().splitlines()) - 2
+        prepare(load_reference(model=model, scale=scale), parse_size(size), Path(folder))
+    files = sorted(Path(folder).glob("net.ncnn.*"))
     return {
         "seconds": round(time.perf_counter() - start, 1),
         "bytes": sum(file.stat().st_size for file in files),
-        "nodes": nodes,
+        "nodes": len((Path(folder) / "net.ncnn.param").read_text(encoding="utf-8").splitlines()) - 2,
     }
-
-
-def _operators_left(param: Path) -> list[str]:
-    """What pnnx writes though it could not convert it: it stands under PyTorch's or pnnx's name, with a dot or colon in it."""
-    kinds = {line.split()[0] for line in param.read_text().splitlines()[2:] if line.strip()}
-    return sorted(kind for kind in kinds if "." in kind or ":" in kind)
 
 
 def matmul(*, path: str) -> dict[str, Any]:

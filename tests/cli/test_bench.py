@@ -22,7 +22,7 @@ def test_by_default_each_family_is_measured_at_the_papers_setting(tmp_path: Path
 def test_an_artifact_folder_is_measured_as_it_is(vapsr_s: Artifact, tmp_path: Path) -> None:
     (group,) = groups(Request(models=(str(vapsr_s.folder),), runtimes=("ort",), sizes=("24x32",)), tmp_path)
     reference, cell = group.cells
-    assert (cell.subject.model, cell.subject.artifact, cell.export) == ("vapsr-s", "vapsr-s", None)
+    assert (cell.subject.model, cell.subject.artifact, cell.step) == ("vapsr-s", "vapsr-s", "")
     assert reference.opening.arguments["folder"] == str(vapsr_s.folder)
 
 

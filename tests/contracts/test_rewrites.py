@@ -2,6 +2,8 @@
 
 import copy
 import importlib
+import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -92,6 +94,16 @@ def test_it_is_not_applied_twice(name: str, rewrite: Rewrite) -> None:
 def test_it_serves_a_trait_that_a_target_needs(name: str, rewrite: Rewrite) -> None:
     assert rewrite.serves <= TRAITS.keys()
     assert any(rewrite.serves & target.needs for target in targets().values())
+
+
+@each_rewrite
+def test_evidence_of_its_worth_lies_beside_it(name: str, rewrite: Rewrite, repository: Path) -> None:
+    evidence = json.loads((repository / "export" / "rewrites" / f"{name.replace('-', '_')}.json").read_text(encoding="utf-8"))
+    assert f"scripts/ablate {name} " in evidence["command"]
+    assert evidence["models"]
+    for model in evidence["models"]:
+        measured = {"nodes_with", "nodes_without", "bytes_with", "bytes_without", "mb_with", "mb_without", "ratio", "ratio_low"}
+        assert measured <= model.keys() or model["needed"]
 
 
 @each_rewrite

@@ -67,4 +67,6 @@ def test_two_runs_agree_to_the_bit(name: str, runtime: Runtime, vapsr_s: Artifac
 
 def _opened(name: str, runtime: Runtime, artifact: Artifact) -> Session:
     pytest.importorskip(runtime.package)
+    if runtime.prepare:
+        pytest.skip("it opens no artifact, only what its own converter wrote")
     return open_artifact(artifact, runtime=name)
