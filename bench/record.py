@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from edgesr.bench.checking import complaint
 from edgesr.errors import RecordError
 from edgesr.files import write_whole
 
@@ -177,9 +178,13 @@ def read_record(path: Path) -> Record:
         raise RecordError(f"{path} has schema {data.get('schema')}, this version reads {SCHEMA}", hint="Measure again.")
     try:
         rest = {key: value for key, value in data.items() if key not in ("schema", "kind", "cells")}
-        return Record(**rest, cells=tuple(cell_from_json(cell) for cell in data["cells"]))
+        record = Record(**rest, cells=tuple(cell_from_json(cell) for cell in data["cells"]))
+        wrong = complaint(record)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RecordError(f"{path} is malformed: {error!r}", hint="Measure again.") from error
+    if wrong:
+        raise RecordError(f"{path} is malformed: {wrong}", hint="Measure again: edgesr bench MODEL -o DIR")
+    return record
 
 
 def _joined(*parts: str) -> str:

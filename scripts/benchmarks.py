@@ -72,11 +72,7 @@ def row(cell: Cell) -> list[str]:
     ratio = f"{cell.ratio.value:.2f} [{cell.ratio.low:.2f}, {cell.ratio.high:.2f}]" if cell.ratio else "1"
     whole = f"{cell.end_to_end.summary.p50:.4g}" if cell.end_to_end else "–"
     unstable = " *" if cell.latency.unstable else ""
-    times = [
-        f"{strike}{cell.latency.summary.p50:.4g}{strike}{unstable}",
-        f"{strike}{cell.latency.summary.p90:.4g}{strike}",
-        whole,
-    ]
+    p50, p90 = (f"{strike}{value:.4g}{strike}" for value in (cell.latency.summary.p50, cell.latency.summary.p90))
     memory = f"{cell.memory[PEAK]:.0f}" if PEAK in cell.memory else "–"
     parity = f"{cell.parity.psnr_db:.0f}" if cell.parity else "–"
     return [subject.model, subject.runtime, p50 + unstable, p90, whole, ratio, memory, parity, f"{cell.load_s:.2f}"]

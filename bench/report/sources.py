@@ -6,8 +6,7 @@ from pathlib import Path
 
 from edgesr.bench.record import Cell, Record, Status, Subject, read_record
 from edgesr.bench.report import wording
-from edgesr.bench.report.checking import complaint
-from edgesr.errors import RecordError, UsageError
+from edgesr.errors import UsageError
 
 _ORDER: tuple[Status, ...] = ("ok", "parity failed", "failed", "timed out", "not available")
 
@@ -55,7 +54,7 @@ def read_sources(paths: Sequence[Path]) -> tuple[Source, ...]:
     twice = next((path for path, full in zip(paths, resolved, strict=True) if resolved.count(full) > 1), None)
     if twice is not None:
         raise UsageError(f"{twice} was named twice", hint="Name each record once.")
-    return tuple(Source(label=label, record=_sound(path)) for label, path in zip(labels(resolved), paths, strict=True))
+    return tuple(Source(label=label, record=read_record(path)) for label, path in zip(labels(resolved), paths, strict=True))
 
 
 def labels(paths: Sequence[Path]) -> list[str]:
@@ -86,11 +85,3 @@ def _group(source: Source, key: str) -> Group | None:
 
 def _rank(cell: Cell) -> tuple[int, float]:
     return _ORDER.index(cell.status), cell.latency.summary.p50 if cell.latency else float("inf")
-
-
-def _sound(path: Path) -> Record:
-    record = read_record(path)
-    found = complaint(record)
-    if found:
-        raise RecordError(f"{path} is malformed: {found}", hint="Measure again: edgesr bench MODEL -o DIR")
-    return record

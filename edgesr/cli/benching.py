@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from edgesr.bench.protocol import Protocol
     from edgesr.bench.record import Cell, Record
 
-_COLUMNS = ("runtime", "precision", "p50 ms", "p90 ms", "spread", "ratio to PyTorch [95 %]", "memory MB", "parity dB", "notes")
-_NUMBERS = _COLUMNS[2:8]
+_TIMES = ("p50 ms", "p90 ms", "spread", "ratio to PyTorch [95 %]")
 
 
 def bench(
@@ -100,7 +99,10 @@ def tables(record: "Record") -> list[Table]:
     made = []
     for name, members in groupby(record.cells, key=lambda cell: cell.subject.group):
         cells = sorted(members, key=lambda cell: (not cell.ranked, cell.latency.summary.p50 if cell.latency else 0.0))
-        made.append(table(name, _COLUMNS, [_row(cell) for cell in cells], numbers=_NUMBERS))
+        memory = "peak RSS MB" if cells[0].subject.device == "cpu" else "peak device MB"
+        numbers = (*_TIMES, memory, "parity dB")
+        columns = ("runtime", "precision", *numbers, "notes")
+        made.append(table(name, columns, [_row(cell) for cell in cells], numbers=numbers))
     return made
 
 
@@ -130,5 +132,5 @@ def _memory(cell: "Cell", process: str) -> str:
 
     of_device = [value for name, value in cell.memory.items() if name.startswith(DEVICE)]
     if cell.subject.device != "cpu":
-        return f"{of_device[0]:.0f} (device)" if of_device else "–"
+        return f"{of_device[0]:.0f}" if of_device else "–"
     return f"{cell.memory[process]:.0f}" if process in cell.memory else "–"

@@ -9,7 +9,7 @@ import pytest
 from edgesr.artifact import Artifact
 from edgesr.errors import SizeError, UsageError
 from edgesr.export.target import targets
-from edgesr.runtime import Runtime, Session
+from edgesr.runtime import Runtime, RuntimeSession
 from edgesr.runtimes import open_artifact, runtimes
 from edgesr.tensors import Size, SizeRule
 
@@ -65,7 +65,27 @@ def test_two_runs_agree_to_the_bit(name: str, runtime: Runtime, vapsr_s: Artifac
     np.testing.assert_array_equal(session.run(image), session.run(image))
 
 
-def _opened(name: str, runtime: Runtime, artifact: Artifact) -> Session:
+@each_runtime
+def test_what_is_bound_runs_again_and_again(name: str, runtime: Runtime, vapsr_s: Artifact) -> None:
+    session = _opened(name, runtime, vapsr_s)
+    image = np.random.default_rng(3).random((1, 3, 9, 14), dtype=np.float32)
+    expected = session.run(image)
+    bound = session.bind(image)
+    bound()
+    bound()
+    np.testing.assert_array_equal(session.run(image), expected)
+    with pytest.raises(UsageError):
+        session.bind(np.zeros((3, 9, 14), np.float32))
+
+
+@each_runtime
+def test_it_says_how_it_runs(name: str, runtime: Runtime, vapsr_s: Artifact) -> None:
+    settings = _opened(name, runtime, vapsr_s).settings
+    assert settings
+    assert all(isinstance(value, str) and value for value in settings.values())
+
+
+def _opened(name: str, runtime: Runtime, artifact: Artifact) -> RuntimeSession:
     pytest.importorskip(runtime.package)
     if runtime.prepare:
         pytest.skip("it opens no artifact, only what its own converter wrote")

@@ -4,14 +4,12 @@ from dataclasses import fields, is_dataclass
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from edgesr.bench.record import Record
-
 _LARGEST = 1e30
 """No figure of ours comes near; NaN and infinity, which Python reads from JSON, do not pass."""
 
 
-def complaint(record: Record) -> str:
-    """The first thing that is not as the schema says, as in `cells[3].load_s is 'soon', not a number`; "" for a sound record."""
+def complaint(record: Any) -> str:
+    """The first thing in a dataclass that is not as its fields say, as in `cells[3].load_s is 'soon', not a number`; or ""."""
     return _dataclass(record, "")
 
 
