@@ -10,9 +10,9 @@ elsewhere in memory. So a change counts only when it is larger than each of thes
   freedom. So a whole sweep is trusted no more than one of its quarters, which holds even where moods last as long as a quarter;
 - the slope of the median: how far it moves when a tenth of the samples change sides, in A and in B together (the distance of the
   50th from the 40th or 60th percentile). Where samples have two modes of about equal weight, the median jumps between them;
-- what does not cancel in a ratio: a quarter of the change of the reference's own time, because what disturbs the machine does not
-  slow all runtimes alike (the more threads have to wait for each other, the more they lose);
-- `FLOOR`, for what no sweep can see in itself, as the luck of a process with its memory; for a cell's own time `FLOOR_OF_TIMES`,
+- what does not cancel in a ratio: a quarter of the change of the reference's own time, all of it where the system saw other work
+  (contention), because a disturbance does not slow all runtimes alike: threads that wait for each other lose far more;
+- `FLOOR`, for what no sweep can see in itself, as the luck of a process with its memory. For a cell's own time `FLOOR_OF_TIMES`,
   because a mood may last as long as the whole sweep.
 
 All is done with logarithms, in which a tenth slower and back is no change.
@@ -20,14 +20,14 @@ All is done with logarithms, in which a tenth slower and back is no change.
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 FLOOR = 0.03
-FLOOR_OF_TIMES = 0.05
+FLOOR_OF_TIMES = 0.08
 _UNCANCELLED = 0.25
 _DRAWS = 2000
 _QUARTERS = 4
@@ -58,6 +58,10 @@ class Change:
     def counts(self) -> bool:
         """Whether it is beyond noise."""
         return abs(math.log1p(self.value)) > math.log1p(self.smallest)
+
+    def with_noise(self, noise: float) -> "Change":
+        """The same change where so much noise is to be reckoned with at least."""
+        return replace(self, noise=max(self.noise, noise), smallest=max(self.smallest, noise))
 
 
 @dataclass(frozen=True)
@@ -106,12 +110,12 @@ class Times:
         return middle - below, above - middle
 
 
-def change(a: Times, b: Times) -> Change:
-    """The change from A to B with what is known of its noise."""
+def change(a: Times, b: Times, *, contended: bool = False) -> Change:
+    """The change from A to B with what is known of its noise. contended: whether the system saw other work in one of them."""
     value = b.value - a.value
     drawn = b.drawn(2) - a.drawn(1)
     low, high = (float(bound) for bound in np.percentile(drawn, [2.5, 97.5]))
-    noise = max(_floor(a, b), _between_quarters(a, b), _slope(a, b))
+    noise = max(_floor(a, b, contended), _between_quarters(a, b), _slope(a, b))
     smallest = max(noise, value - low, high - value)
     return Change(
         value=math.expm1(value),
@@ -122,11 +126,12 @@ def change(a: Times, b: Times) -> Change:
     )
 
 
-def _floor(a: Times, b: Times) -> float:
+def _floor(a: Times, b: Times, contended: bool) -> float:
     """The least noise; more where the reference's own time has changed."""
     if a.beside is None or b.beside is None:
         return math.log1p(FLOOR_OF_TIMES)
-    return max(math.log1p(FLOOR), _UNCANCELLED * abs(_log_median(b.beside) - _log_median(a.beside)))
+    uncancelled = 1.0 if contended else _UNCANCELLED
+    return max(math.log1p(FLOOR), uncancelled * abs(_log_median(b.beside) - _log_median(a.beside)))
 
 
 def _between_quarters(a: Times, b: Times) -> float:

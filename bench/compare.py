@@ -3,15 +3,18 @@
 A verdict rests on the change of the cell's ratio to the reference that it took turns with, because the mood of the machine
 cancels in it; on the change of its own time where a record has no such ratio. `edgesr.bench.change` says what noise is.
 
-The reference's own time has nothing to cancel the mood with. It counts as changed only when at least two other cells kept their
-times while it moved away from them; then the ratios say nothing, and those cells are judged by their own times.
+A ratio has two ends, and the reference's process has its luck, too. So a third cell must bear witness that the reference stayed
+where it was: one whose own ratio to it has not changed, and would have shown such a change. Without a witness the noise is at
+least `FLOOR_OF_TIMES`, and for a change against that of the reference's own time twice that one: a smaller one is more likely the
+reference's. The reference itself counts as changed only when its own time did, more than that of every other cell, and away from
+all of them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from edgesr.bench.change import Change, Times, change
+from edgesr.bench.change import FLOOR_OF_TIMES, Change, Rounds, Times, change
 from edgesr.bench.record import Cell, Record
 from edgesr.errors import RecordError
 
@@ -23,8 +26,6 @@ _MEMORY_PART = 0.03
 _ROUNDING = 1e-9
 _NOT_COMPARED = "unknown"
 """The environment's reasons for what it does not hold."""
-_WITNESSES = 2
-"""Cells that must have kept their times for the reference alone to have changed: one could be a coincidence."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,10 +102,13 @@ def compare(a: Record, b: Record) -> Comparison:
     if not old.keys() & new.keys():
         raise RecordError("the records have no cell in common", hint="Measure the same models, runtimes and sizes in both.")
     rows = {key: _row(key, old.get(key), new.get(key), (old, new)) for key in dict.fromkeys([*old, *new])}
-    for reference in dict.fromkeys(cell.ratio.to for cell in a.cells if cell.ratio):
-        if reference in rows:
-            around = [key for key, cell in old.items() if cell.ratio and cell.ratio.to == reference]
-            rows |= _around(rows[reference], [rows[key] for key in around if key in rows])
+    around: dict[str, list[Row]] = {}
+    for key, row in rows.items():
+        if row.ratio and (ratio := old[key].ratio):
+            around.setdefault(ratio.to, []).append(row)
+    for reference, others in around.items():
+        rows |= {row.key: _by_ratio(row, rows[reference], others) for row in others}
+        rows[reference] = _reference(rows[reference], others)
     return Comparison(rows=tuple(rows.values()), warnings=tuple(_warnings(a, b)))
 
 
@@ -148,39 +152,45 @@ def _row(key: str, a: Cell | None, b: Cell | None, cells: tuple[Mapping[str, Cel
     beside, note = _references(a, b, cells)
     ratio = None
     if beside:
-        ratio = change(Times(a.latency.rounds, beside[0]), Times(b.latency.rounds, beside[1]))
+        contended = any("contention" in why for cell in (a, b, *beside) for why in _unstable(cell))
+        ours, theirs = (Times(_rounds(cell), _rounds(reference)) for cell, reference in zip((a, b), beside, strict=True))
+        ratio = change(ours, theirs, contended=contended)
     notes = [*note, *_settings(a, b), *(f"unstable in {n}: {why}" for n, c in (("A", a), ("B", b)) for why in _unstable(c))]
-    row = Row(key=key, verdict="same within noise", a_ms=a_ms, b_ms=b_ms, time=time, ratio=ratio, notes=tuple(notes))
-    return _judged(replace(row, memory=_memory(a, b)), "ratio" if ratio else "time")
+    row = Row(key=key, verdict=_verdict(time), a_ms=a_ms, b_ms=b_ms, time=time, ratio=ratio, rests_on="time", notes=tuple(notes))
+    return replace(row, memory=_memory(a, b))
 
 
-def _judged(row: Row, by: Literal["time", "ratio"], *notes: str) -> Row:
-    """The row with the verdict that this change gives."""
-    decided = row.ratio if by == "ratio" else row.time
-    verdict: Verdict = "same within noise"
-    if decided and decided.counts:
-        verdict = "slower" if decided.value > 0 else "faster"
-    return replace(row, verdict=verdict, rests_on=by, notes=(*row.notes, *notes))
+def _verdict(decided: Change) -> Verdict:
+    if not decided.counts:
+        return "same within noise"
+    return "slower" if decided.value > 0 else "faster"
 
 
-def _around(reference: Row, others: Sequence[Row]) -> dict[str, Row]:
-    """The rows of a group, judged anew for what the reference itself did."""
-    judged = [row for row in others if row.time and row.ratio]
-    moved = reference.time
-    if not moved or not moved.counts or not judged:
-        return {}
-    if len(judged) >= _WITNESSES and all(_stayed(row, moved) for row in judged):
-        note = f"by its own time: the reference alone changed ({moved.value:+.1%})"
-        return {row.key: _judged(row, "time", note) for row in judged}
-    note = f"its own time changed ({moved.value:+.1%}), which the machine's mood may do: nothing shows that it alone did"
-    return {reference.key: replace(reference, verdict="same within noise", notes=(*reference.notes, note))}
+def _by_ratio(row: Row, reference: Row, around: Sequence[Row]) -> Row:
+    """The row judged by its ratio to the reference, with the other cells as witnesses."""
+    assert row.ratio is not None
+    decided, moved = row.ratio, reference.time
+    witnesses = [one.ratio.smallest for one in around if one.key != row.key and one.ratio and not one.ratio.counts]
+    against = moved is not None and decided.value * moved.value < 0
+    alone = max(FLOOR_OF_TIMES, 2 * abs(moved.value) if moved and against else 0.0)
+    decided = decided.with_noise(min([*witnesses, alone]))
+    return replace(row, ratio=decided, rests_on="ratio", verdict=_verdict(decided))
 
 
-def _stayed(row: Row, moved: Change) -> bool:
-    """Whether a cell kept its own time while the reference moved away from it."""
+def _reference(row: Row, others: Sequence[Row]) -> Row:
+    """The reference's own row, judged by its time, which other cells must not have shared."""
+    moved = row.time
+    if not moved or not moved.counts or all(_left_behind(other, moved) for other in others):
+        return row
+    note = f"its own time changed ({moved.value:+.1%}), and so did others': the mood of the machine"
+    return replace(row, verdict="same within noise", notes=(*row.notes, note))
+
+
+def _left_behind(row: Row, moved: Change) -> bool:
+    """Whether the cell's time changed less than the reference's, which moved away from it beyond noise."""
     assert row.time is not None
     assert row.ratio is not None
-    return not row.time.counts and row.ratio.counts and (row.ratio.value > 0) != (moved.value > 0)
+    return abs(row.time.value) < abs(moved.value) and row.ratio.counts and row.ratio.value * moved.value < 0
 
 
 def _not_comparable(a: Cell, b: Cell) -> list[str]:
@@ -192,19 +202,20 @@ def _not_comparable(a: Cell, b: Cell) -> list[str]:
     return bad
 
 
-def _references(
-    a: Cell, b: Cell, cells: tuple[Mapping[str, Cell], Mapping[str, Cell]]
-) -> tuple[tuple[Sequence[Sequence[int]], Sequence[Sequence[int]]] | None, list[str]]:
-    """The rounds of the reference in both records; None where a ratio cannot be compared, with the reason if it is a surprise."""
+def _references(a: Cell, b: Cell, cells: tuple[Mapping[str, Cell], Mapping[str, Cell]]) -> tuple[tuple[Cell, ...], list[str]]:
+    """The reference in both records; empty where a ratio cannot be compared, with the reason if it is a surprise."""
     if not a.ratio or not b.ratio or a.ratio.to != b.ratio.to:
-        return None, []
-    found = [side.get(a.ratio.to) for side in cells]
-    first, second = found
-    if not first or not second or not first.latency or not second.latency or _not_comparable(first, second):
-        return None, []
+        return (), []
+    first, second = (side.get(a.ratio.to) for side in cells)
+    if not first or not second or _not_comparable(first, second):
+        return (), []
     if first.settings != second.settings:
-        return None, ["by its own time: the reference's settings differ"]
-    return (first.latency.rounds, second.latency.rounds), []
+        return (), ["by its own time: the reference's settings differ"]
+    return (first, second), []
+
+
+def _rounds(cell: Cell) -> Rounds:
+    return cell.latency.rounds if cell.latency else ()
 
 
 def _settings(a: Cell, b: Cell) -> Iterator[str]:

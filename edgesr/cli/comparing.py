@@ -53,8 +53,9 @@ def compare(
     show.result(data, _lines(comparison, *records))
     if limit is None:
         return
-    for key in comparison.blind(limit):
-        show.warn(f"{key}: a slowdown of {100 * limit:g}% would not be seen here, for noise or for want of a figure in B")
+    if blind := comparison.blind(limit):
+        where = ", ".join(blind)
+        show.warn(f"a slowdown of {100 * limit:g}% would not be seen, for noise or for want of a figure in B, in: {where}")
     if failed:
         listed = "\n".join(f"  {reason}" for reason in failed)
         raise RegressionError(f"slower than A by more than {fail_if_slower}, or broken:\n{listed}")

@@ -60,15 +60,17 @@ def test_the_gate_says_where_it_is_blind(compared: Compared, planted: Any) -> No
     noisy = planted.Machine(rounds=5, runs=1, own_sd=0.1)
     done = compared(noisy.record(seed=1), noisy.record(seed=2), "--fail-if-slower", "5%")
     assert done.code == 0
-    assert "ort fp32 64x64 cpu: a slowdown of 5% would not be seen here" in done.err
+    warning = next(line for line in done.err.splitlines() if "a slowdown of 5% would not be seen" in line)
+    assert all(planted.key(runtime) in warning for runtime in planted.MS)
 
 
 def test_the_gate_says_what_is_missing(compared: Compared, planted: Any) -> None:
     record = planted.Machine().record()
-    done = compared(record, replace(record, cells=record.cells[:2]), "--fail-if-slower", "5%")
+    done = compared(record, replace(record, cells=record.cells[:2]), "--fail-if-slower", "10%")
     assert done.code == 0
-    assert done.err.startswith("Warning: vapsr-x4 openvino")
-    assert done.err.count("Warning") == 1
+    (warning,) = done.err.splitlines()
+    assert planted.key("openvino") in warning
+    assert planted.key("ort") not in warning, "a machine as quiet as this one shows it"
 
 
 def test_json(compared: Compared, sweeps: tuple[Any, Any]) -> None:
