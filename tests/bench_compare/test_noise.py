@@ -59,7 +59,8 @@ def test_where_noise_hides_it_the_smallest_change_says_so(planted: Any) -> None:
 
 def test_more_rounds_show_smaller_changes() -> None:
     def times(rounds: int, seed: int) -> Times:
-        return Times(np.random.default_rng(seed).normal(50e6, 5e6, (rounds, 1)).astype(int).tolist())
+        samples = np.random.default_rng(seed).normal(50e6, 5e6, (rounds, 1)).astype(int).tolist()
+        return Times(samples, [[100_000_000]] * rounds)
 
     few, many = (change(times(rounds, 1), times(rounds, 2)).smallest for rounds in (8, 200))
     assert many < 0.06 < few
