@@ -6,10 +6,11 @@ cancels in it; on the change of its own time where a record has no such ratio. `
 A ratio has two ends, and the reference's process has its luck, too. So a third cell must bear witness that the reference stayed
 where it was: one whose own ratio to it has not changed, and would have shown such a change. Without a witness the noise is at
 least `FLOOR_OF_TIMES`, and for a change against that of the reference's own time twice that one: a smaller one is more likely the
-reference's. The reference itself counts as changed only when its own time did, more than that of every other cell, and away from
-all of them.
+reference's. Nothing is called slower whose own time fell by more than `FLOOR_OF_TIMES`, nor faster whose time rose. The reference
+itself counts as changed only when its own time did, more than that of every other cell, and away from all of them.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
@@ -169,11 +170,12 @@ def _verdict(decided: Change) -> Verdict:
 def _by_ratio(row: Row, reference: Row, around: Sequence[Row]) -> Row:
     """The row judged by its ratio to the reference, with the other cells as witnesses."""
     assert row.ratio is not None
-    decided, moved = row.ratio, reference.time
+    moved = 0.0
+    if reference.time and reference.time.value * row.ratio.value < 0:
+        moved = math.expm1(abs(math.log1p(reference.time.value)))
     witnesses = [one.ratio.smallest for one in around if one.key != row.key and one.ratio and not one.ratio.counts]
-    against = moved is not None and decided.value * moved.value < 0
-    alone = max(FLOOR_OF_TIMES, 2 * abs(moved.value) if moved and against else 0.0)
-    decided = decided.with_noise(min([*witnesses, alone]))
+    supported = min([*witnesses, max(FLOOR_OF_TIMES, 2 * moved)])
+    decided = row.ratio.with_noise(max(supported, moved - FLOOR_OF_TIMES))
     return replace(row, ratio=decided, rests_on="ratio", verdict=_verdict(decided))
 
 

@@ -92,6 +92,14 @@ def test_without_a_witness_a_ratio_is_trusted_less(planted: Any) -> None:
     assert against.ratio.smallest > 0.3
 
 
+def test_nothing_is_called_slower_whose_time_fell(planted: Any) -> None:
+    a, b = planted.Machine().record(seed=1), planted.Machine(mood=0.6).record(SLOWER, seed=2)
+    assert verdicts(compare(a, b)) == SAME
+    row = rows(compare(a, b))["ort"]
+    assert row.ratio is not None
+    assert row.ratio.smallest > 0.5
+
+
 def test_contention_makes_ratios_less_trusted(planted: Any) -> None:
     """Other work slows runtimes unequally: where the system saw it, a ratio must change by more than the reference did."""
     a, b = planted.Machine().record(seed=1), planted.Machine(mood=1.3).record(SLOWER, seed=2)
