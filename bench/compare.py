@@ -156,7 +156,11 @@ def _row(key: str, a: Cell | None, b: Cell | None, cells: tuple[Mapping[str, Cel
         contended = any("contention" in why for cell in (a, b, *beside) for why in _unstable(cell))
         ours, theirs = (Times(_rounds(cell), _rounds(reference)) for cell, reference in zip((a, b), beside, strict=True))
         ratio = change(ours, theirs, contended=contended)
-    notes = [*note, *_settings(a, b), *(f"unstable in {n}: {why}" for n, c in (("A", a), ("B", b)) for why in _unstable(c))]
+    notes = [
+        *note,
+        *_settings(a, b),
+        *(f"unstable in {n}: {'; '.join(why)}" for n, c in (("A", a), ("B", b)) if (why := _unstable(c))),
+    ]
     row = Row(key=key, verdict=_verdict(time), a_ms=a_ms, b_ms=b_ms, time=time, ratio=ratio, rests_on="time", notes=tuple(notes))
     return replace(row, memory=_memory(a, b))
 
