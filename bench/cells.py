@@ -10,7 +10,7 @@ from edgesr.backends import available
 from edgesr.bench.child import Opening
 from edgesr.bench.record import Subject
 from edgesr.errors import UsageError
-from edgesr.models import model_spec
+from edgesr.models import families, model_spec
 from edgesr.runtimes import runtimes
 from edgesr.tensors import Precision, Size, parse_size
 
@@ -86,7 +86,8 @@ def groups(request: Request, artifacts: Path) -> tuple[Group, ...]:
 
 
 def _is_folder(model: str) -> bool:
-    return "/" in model or Path(model).is_dir()
+    """A model's name stays one where a folder is called the same: write ./NAME for that."""
+    return "/" in model or (Path(model).is_dir() and all(model not in family.variants for family in families().values()))
 
 
 class _Network:

@@ -110,6 +110,5 @@ def _flat(rounds: Rounds) -> NDArray[np.float64]:
 
 
 def _medians(rounds: Rounds, picks: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The median of the samples of the picked rounds, for each row of picks."""
-    kept = [np.asarray(each, dtype=np.float64) for each in rounds]
-    return np.asarray([np.median(np.concatenate([kept[index] for index in row])) for row in picks])
+    """For each row of picks the median of the picked rounds' own medians."""
+    return np.asarray(np.median(np.array([np.median(each) for each in rounds])[picks], axis=1))
