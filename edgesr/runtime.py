@@ -65,6 +65,7 @@ class Runtime:
     open_reference: for PyTorch's own runtimes: a reference -> a session.
     prepare, open_prepared: for a runtime with a converter of its own: a reference and a size -> a folder -> a session. The first
         brings PyTorch and takes long, so that `edgesr bench` calls it in a process of its own.
+    peer: here for comparison only: no artifact is opened in it unless it is named.
     target: whose artifacts `edgesr bench` measures it with; empty for the reference. devices: what it can run on.
     """
 
@@ -76,5 +77,6 @@ class Runtime:
     open_reference: Callable[["Reference", Options], RuntimeSession] | None = None
     prepare: Callable[["Reference", Size, Path], None] | None = None
     open_prepared: Callable[[Path, Options], RuntimeSession] | None = None
+    peer: bool = False
     target: str = ""
     devices: frozenset[str] = frozenset({"cpu"})

@@ -18,14 +18,14 @@ def runtimes() -> Registry[Runtime]:
 
 
 def open_artifact(artifact: Artifact, *, runtime: str | None = None, options: Options = DEFAULTS) -> RuntimeSession:
-    """Open an artifact in the named runtime, or in the first that opens its format.
+    """Open an artifact in the named runtime, or in the first that opens its format and is no peer.
 
     Raises UnknownNameError, UsageError when the runtime does not open the format or has not the device, BackendMissingError when
     its package is not there, and what opening raises.
     """
     form = artifact.manifest.format
     fitting = {name: candidate for name, candidate in runtimes().items() if form in candidate.formats}
-    name = runtime or next(iter(fitting), "")
+    name = runtime or next((name for name, candidate in fitting.items() if not candidate.peer), "")
     chosen = runtimes()[name]
     if chosen.formats and form not in chosen.formats:
         raise UsageError(f"runtime {name} does not open {form} files", hint=f"Runtimes that do: {', '.join(fitting)}.")

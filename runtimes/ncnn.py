@@ -122,6 +122,7 @@ RUNTIME = Runtime(
     package="ncnn",
     extra="peers",
     open=_open,
+    peer=True,
     prepare=prepare,
     open_prepared=open_prepared,
 )

@@ -73,5 +73,5 @@ def _last_line(error: RuntimeError) -> str:
 
 
 RUNTIME = Runtime(
-    title="OpenVINO (CPU)", formats=frozenset({"onnx"}), package="openvino", extra="peers", open=_open, target="onnx"
+    title="OpenVINO (CPU)", formats=frozenset({"onnx"}), package="openvino", extra="peers", open=_open, peer=True, target="onnx"
 )

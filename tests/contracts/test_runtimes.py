@@ -13,7 +13,12 @@ from edgesr.runtime import Runtime, RuntimeSession
 from edgesr.runtimes import open_artifact, runtimes
 from edgesr.tensors import Size, SizeRule
 
-each_runtime = pytest.mark.parametrize(("name", "runtime"), runtimes().items(), ids=list(runtimes()))
+SLOW = {"pytorch-compile"}
+"""Compiles for every shape anew."""
+each_runtime = pytest.mark.parametrize(
+    ("name", "runtime"),
+    [pytest.param(name, runtime, marks=[pytest.mark.slow] * (name in SLOW), id=name) for name, runtime in runtimes().items()],
+)
 
 
 @each_runtime
