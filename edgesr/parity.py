@@ -66,10 +66,16 @@ class Budget:
         failed = [d for d in edge.differences if not self._holds(d)]
         if failed:
             worst = Edge(name=edge.name, differences=tuple(failed)).worst
+            close = worst.relative_l2 <= self.relative_l2
+            try_next = (
+                "Only the decibels asked for were not reached: ask for fewer (--budget), or take --precision fp32."
+                if close
+                else "Try --without REWRITE to find the step that breaks it, and report it please."
+            )
             raise ParityError(
                 f"{edge.name} is not the reference's function on {worst.input}: relative difference {worst.relative_l2:.2e} "
                 f"(at most {self.relative_l2:.0e}), {worst.psnr_db:.1f} dB (at least {self.psnr_db:.0f})",
-                hint="Nothing was kept. Try --without REWRITE to find the step that breaks it, and report it please.",
+                hint=f"Nothing was kept. {try_next}",
             )
 
     def _holds(self, d: Difference) -> bool:

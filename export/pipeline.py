@@ -7,6 +7,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
+import onnx
 import torch
 from torch import nn
 
@@ -79,6 +80,7 @@ def export(request: ExportRequest, *, progress: Progress = silent) -> Artifact:
             graph, islands = half.graph, half.islands
             edges.append(half.edge)
 
+        _describe(graph, request, reference, sizes)
         progress(f"writing for {target.title}")
         forms = target.lower(graph, stage, _stem(request, reference))
         write_recorded(stage / RECORDED, inputs, outputs)
@@ -91,6 +93,19 @@ def export(request: ExportRequest, *, progress: Progress = silent) -> Artifact:
         files = tuple(file_info(path) for path in sorted(stage.iterdir()))
         write_manifest(stage, replace(draft, parity=tuple(edges), files=files))
     return read_artifact(folder)
+
+
+def _describe(graph: onnx.ModelProto, request: ExportRequest, reference: Reference, sizes: SizeRule) -> None:
+    """Write into the file's metadata what whoever has only the file must know: outside of its sizes it may run and be wrong."""
+    taken = f"{sizes.fixed} only" if sizes.fixed else f"{sizes.minimum} to {sizes.maximum or 'any size'}"
+    facts = {
+        "model": reference.spec.name,
+        "precision": request.precision,
+        "input": f"RGB in [0,1], {sizes.fixed} (HxW) only"
+        if sizes.fixed
+        else f"RGB in [0,1], {sizes.minimum} to {largest} (HxW)",
+    }
+    onnx.helper.set_model_props(graph, {f"edgesr.{key}": str(value) for key, value in facts.items()})
 
 
 def _without_hint(error: ExportError, request: ExportRequest) -> ExportError:

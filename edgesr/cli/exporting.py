@@ -102,7 +102,11 @@ def plan(model: Model, target: TargetName = "ort", scale: Scale = None, without:
     spec = model_spec(model) if scale is None else model_spec(model, scale=scale)
     steps = steps_for(targets()[target].needs, without=without or ())
     _, applied = apply_plan(steps, spec.build())
-    refused = [{"reason": reason, "places": places} for done in applied for reason, places in _by_reason(done).items()]
+    refused = [
+        {"rewrite": done.name, "reason": reason, "places": places}
+        for done in applied
+        for reason, places in _by_reason(done).items()
+    ]
     rows = [
         {
             "rewrite": step.name,
@@ -118,7 +122,7 @@ def plan(model: Model, target: TargetName = "ort", scale: Scale = None, without:
             ["rewrite", "matches", "because", "equation"],
             [(row["rewrite"], row["matches"] or "none", row["because"], row["equation"]) for row in rows],
         ),
-        *(f"Refused in {len(group['places'])} places, {group['places'][0]} first: {group['reason']}" for group in refused),
+        *(f"{one['rewrite']} refused {len(one['places'])} places, {one['places'][0]} first: {one['reason']}" for one in refused),
     ]
     Output(as_json=as_json).result({"model": spec.name, "target": target, "rewrites": rows, "refused": refused}, lines)
 
@@ -143,10 +147,11 @@ def parity_table(edges: list[Edge] | tuple[Edge, ...]) -> Table:
 def _export_lines(folder: Path, manifest: Manifest) -> Iterator[str | Table]:
     model = next(file for file in manifest.files if file.name == manifest.artifact)
     yield parity_table(manifest.parity)
-    done = ", ".join(f"{rewrite.name} in {rewrite.matches} places" for rewrite in manifest.rewrites if rewrite.matches)
+    applied = [rewrite for rewrite in manifest.rewrites if rewrite.matches]
+    done = ", ".join(f"{each.name} in {each.matches} place{'s' * (each.matches > 1)}" for each in applied)
     if manifest.precision == "fp16":
         yield f"In float32: {', '.join(manifest.islands) or 'nothing; half precision is enough everywhere'}"
-    yield f"Rewrites: {done or 'none that this network needs'}"
+    yield f"Rewrites: {done or 'none was applied'}"
     shape = ",".join(str(side) for side in manifest.input.shape)
     yield f"Input: ({shape}) RGB in [0,1]; H×W {manifest.sizes.description}"
     yield f"Written: {folder / model.name} ({model.bytes / 1e6:.2f} MB) and {folder / 'manifest.json'}"
