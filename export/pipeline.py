@@ -101,9 +101,7 @@ def _describe(graph: onnx.ModelProto, request: ExportRequest, reference: Referen
     facts = {
         "model": reference.spec.name,
         "precision": request.precision,
-        "input": f"RGB in [0,1], {sizes.fixed} (HxW) only"
-        if sizes.fixed
-        else f"RGB in [0,1], {sizes.minimum} to {largest} (HxW)",
+        "input": f"RGB in [0,1], height x width: {taken}",
     }
     onnx.helper.set_model_props(graph, {f"edgesr.{key}": str(value) for key, value in facts.items()})
 

@@ -66,6 +66,15 @@ def test_the_same_request_gives_the_same_bytes(vapsr_s: Artifact, tmp_path: Path
         assert path.read_bytes() == (again.folder / path.name).read_bytes(), path.name
 
 
+def test_the_file_itself_says_what_it_takes(vapsr_s: Artifact, vapsr_s_fixed: Artifact) -> None:
+    taken = []
+    for artifact in (vapsr_s, vapsr_s_fixed):
+        facts = {entry.key: entry.value for entry in onnx.load(artifact.path).metadata_props}
+        assert facts["edgesr.model"] == "vapsr-s-x4"
+        taken.append(facts["edgesr.input"].partition(": ")[2])
+    assert taken == ["1x1 to any size", "16x24 only"]
+
+
 def test_untrained_weights_are_said_in_name_and_manifest(tmp_path: Path) -> None:
     artifact = export(ExportRequest(model="vapsr", scale=2, size=Size(height=8, width=8), folder=tmp_path / "out"))
     assert artifact.manifest.weights == "untrained"
