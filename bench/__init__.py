@@ -1,1 +1,1 @@
-"""Latency and memory of artifacts against the reference. Nothing here measures yet."""
+"""Latency and memory of artifacts against the reference."""

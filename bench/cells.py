@@ -63,7 +63,7 @@ class Group:
 
 
 def chosen_runtimes(request: Request) -> tuple[str, ...]:
-    """The runtimes to measure, without the reference; raises UnknownNameError, UsageError, or BackendMissingError."""
+    """The runtimes to measure, without the reference; raises UnknownNameError or UsageError."""
     for name in request.runtimes:
         if request.device not in runtimes()[name].devices:
             raise UsageError(f"runtime {name} does not run on {request.device}", hint="Leave it out of --runtimes.")

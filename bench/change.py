@@ -19,26 +19,19 @@ All is done with logarithms, in which a tenth slower and back is no change.
 """
 
 import math
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
+
+from edgesr.bench.statistics import Floats, Rounds, drawn_medians
 
 FLOOR = 0.03
 FLOOR_OF_TIMES = 0.08
 _UNCANCELLED = 0.25
-_DRAWS = 2000
 _QUARTERS = 4
-_AT_ONCE = 4_000_000
-"""Numbers held in memory while drawing."""
 _STUDENT = (math.inf, 12.706, 4.303, 3.182, 2.776, 2.571, 2.447)
 """The two-sided 95 % quantile by degrees of freedom, of which two sweeps have six at most."""
-
-Rounds = Sequence[Sequence[int]]
-"""Nanoseconds, by round."""
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,8 +82,8 @@ class Times:
 
     def drawn(self, seed: int) -> Floats:
         """The value in each of the bootstrap's draws."""
-        generators = [np.random.default_rng(seed) for _ in self._parts]  # the same rounds for both
-        return np.sum([sign * _drawn(rounds, own) for (sign, rounds), own in zip(self._parts, generators, strict=True)], axis=0)
+        of_each = [sign * np.log(drawn_medians(rounds, np.random.default_rng(seed))) for sign, rounds in self._parts]
+        return np.sum(of_each, axis=0)  # the same seed draws the same rounds for both
 
     def spread(self) -> tuple[float, int]:
         """The variance between the values of the quarters, and its degrees of freedom."""
@@ -147,28 +140,3 @@ def _slope(a: Times, b: Times) -> float:
 
 def _log_median(rounds: Rounds) -> float:
     return math.log(float(np.median([sample for each in rounds for sample in each])))
-
-
-def _drawn(rounds: Rounds, generator: np.random.Generator) -> Floats:
-    """The logarithm of the median of all runs of the rounds that were drawn, for each draw."""
-    samples = np.asarray([sample for each in rounds for sample in each], dtype=np.float64)
-    order = np.argsort(samples, kind="stable")
-    of_round = np.repeat(np.arange(len(rounds)), [len(each) for each in rounds])[order]
-    found = [_medians(samples[order], times[:, of_round]) for times in _draws(len(rounds), len(samples), generator)]
-    return np.log(np.concatenate(found))
-
-
-def _draws(rounds: int, samples: int, generator: np.random.Generator) -> Iterator[NDArray[np.int64]]:
-    """How often each round (column) was drawn in each draw (row), in portions that fit into memory."""
-    portion = max(1, min(_DRAWS, _AT_ONCE // samples))
-    for start in range(0, _DRAWS, portion):
-        yield generator.multinomial(rounds, np.full(rounds, 1 / rounds), size=min(portion, _DRAWS - start))
-
-
-def _medians(ordered: Floats, times: NDArray[np.int64]) -> Floats:
-    """The median of the ordered samples, each taken as many `times` as its column says, for each row."""
-    reached = np.cumsum(times, axis=1)
-    total = reached[:, -1:]
-    lower = np.argmax(reached >= (total + 1) // 2, axis=1)
-    upper = np.argmax(reached >= total // 2 + 1, axis=1)
-    return (ordered[lower] + ordered[upper]) / 2

@@ -15,8 +15,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from edgesr.bench.change import FLOOR_OF_TIMES, Change, Rounds, Times, change
+from edgesr.bench.change import FLOOR_OF_TIMES, Change, Times, change
 from edgesr.bench.record import Cell, Record
+from edgesr.bench.statistics import Rounds
 from edgesr.errors import RecordError
 
 Verdict = Literal["faster", "slower", "same within noise", "only in A", "only in B", "not comparable"]

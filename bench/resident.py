@@ -1,6 +1,5 @@
 """Resident memory of this process in MB of 2²⁰ bytes, and its high-water mark."""
 
-import os
 import sys
 from pathlib import Path
 
@@ -33,12 +32,6 @@ def reset_peak() -> bool:
     except OSError:
         return False
     return True
-
-
-def threads() -> int | None:
-    """The threads of this process, where Linux tells."""
-    tasks = Path("/proc/self/task")
-    return len(os.listdir(tasks)) if tasks.exists() else None  # noqa: PTH208  # a plain count
 
 
 def _status(name: str) -> float:

@@ -4,7 +4,7 @@ Samples come in rounds: between two rounds the other candidates had their turns.
 machine, so that rounds, not runs, are what an interval is drawn from.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +13,11 @@ from edgesr.bench.record import Summary
 
 Rounds = Sequence[Sequence[int]]
 """Nanoseconds, by round; rounds may hold different numbers of runs."""
+Floats = NDArray[np.float64]
 
 _DRAWS = 2000
+_AT_ONCE = 4_000_000
+"""Numbers held in memory while drawing."""
 LARGEST_CV = 0.10
 """Samples that vary more than this are unstable."""
 LARGEST_DRIFT = 0.05
@@ -45,9 +48,8 @@ def summarise(rounds: Rounds) -> Summary:
 def ratio_of_medians(ours: Rounds, theirs: Rounds) -> tuple[float, float, float]:
     """The ratio of two medians, measured in turns, and its 95 % bootstrap interval: the same rounds are drawn for both."""
     count = min(len(ours), len(theirs))
-    picks = np.random.default_rng(0).integers(0, count, (_DRAWS, count))
-    drawn = _medians(ours[:count], picks) / _medians(theirs[:count], picks)
-    low, high = np.percentile(drawn, [2.5, 97.5])
+    drawn = [drawn_medians(rounds[:count], np.random.default_rng(0)) for rounds in (ours, theirs)]
+    low, high = np.percentile(drawn[0] / drawn[1], [2.5, 97.5])
     return float(np.median(_flat(ours)) / np.median(_flat(theirs))), float(low), float(high)
 
 
@@ -55,8 +57,7 @@ def uncertainty(rounds: Rounds) -> float:
     """Half the width of the median's 95 % bootstrap interval, relative to the median; infinite for less than three rounds."""
     if len(rounds) < 3:
         return float("inf")
-    picks = np.random.default_rng(0).integers(0, len(rounds), (500, len(rounds)))
-    low, high = np.percentile(_medians(rounds, picks), [2.5, 97.5])
+    low, high = np.percentile(drawn_medians(rounds, np.random.default_rng(0)), [2.5, 97.5])
     return float((high - low) / 2 / np.median(_flat(rounds)))
 
 
@@ -87,7 +88,7 @@ def _drift(rounds: Rounds) -> float:
     return change if apart and abs(change) > LARGEST_DRIFT else 0.0
 
 
-def _modes(values: NDArray[np.float64]) -> tuple[float, float] | None:
+def _modes(values: Floats) -> tuple[float, float] | None:
     """The means of two groups of samples that lie apart, split where the variance between them is largest (Otsu)."""
     ordered = np.sort(values)
     count = len(ordered)
@@ -105,10 +106,33 @@ def _modes(values: NDArray[np.float64]) -> tuple[float, float] | None:
     return float(low.mean()), float(high.mean())
 
 
-def _flat(rounds: Rounds) -> NDArray[np.float64]:
+def _flat(rounds: Rounds) -> Floats:
     return np.asarray([sample for each in rounds for sample in each], dtype=np.float64)
 
 
-def _medians(rounds: Rounds, picks: NDArray[np.int64]) -> NDArray[np.float64]:
-    """For each row of picks the median of the picked rounds' own medians."""
-    return np.asarray(np.median(np.array([np.median(each) for each in rounds])[picks], axis=1))
+def drawn_medians(rounds: Rounds, generator: np.random.Generator) -> Floats:
+    """The median of all runs of the rounds that were drawn, for each of the bootstrap's draws.
+
+    Generators of the same seed draw the same rounds, where there are as many.
+    """
+    samples = _flat(rounds)
+    order = np.argsort(samples, kind="stable")
+    of_round = np.repeat(np.arange(len(rounds)), [len(each) for each in rounds])[order]
+    draws = _draws(len(rounds), len(samples), generator)
+    return np.concatenate([_weighted_medians(samples[order], times[:, of_round]) for times in draws])
+
+
+def _draws(rounds: int, samples: int, generator: np.random.Generator) -> Iterator[NDArray[np.int64]]:
+    """How often each round (column) was drawn in each draw (row), in portions that fit into memory."""
+    portion = max(1, min(_DRAWS, _AT_ONCE // samples))
+    for start in range(0, _DRAWS, portion):
+        yield generator.multinomial(rounds, np.full(rounds, 1 / rounds), size=min(portion, _DRAWS - start))
+
+
+def _weighted_medians(ordered: Floats, times: NDArray[np.int64]) -> Floats:
+    """The median of the ordered samples, each taken as many `times` as its column says, for each row."""
+    reached = np.cumsum(times, axis=1)
+    total = reached[:, -1:]
+    lower = np.argmax(reached >= (total + 1) // 2, axis=1)
+    upper = np.argmax(reached >= total // 2 + 1, axis=1)
+    return (ordered[lower] + ordered[upper]) / 2

@@ -43,7 +43,7 @@ def bench(
     as_json: Json = False,
 ) -> None:
     """Measure latency and memory of models in every runtime, against PyTorch, with parity checked."""
-    from edgesr.bench.cells import DEFAULT_MODELS, Request, chosen_runtimes, groups
+    from edgesr.bench.cells import DEFAULT_MODELS, Request, groups
     from edgesr.bench.devices import check_device
     from edgesr.bench.sweep import Sweep, run
 
@@ -59,7 +59,6 @@ def bench(
         scale=scale,
         threads=threads or environment().processors,
     )
-    chosen_runtimes(request)
     protocol = _protocol(request.threads, quick=quick, minutes=sustained)
     command = shlex.join(["edgesr", *sys.argv[1:]])
     planned = groups(request, output / "artifacts")

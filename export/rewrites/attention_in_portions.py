@@ -120,7 +120,7 @@ class WindowAttentionInPortions(ProjectedWindows):
         return biases.reshape(self.heads, 2 * w - 1, w, 2 * w - 1)[:, :, :, w - 1 :].transpose(1, 2)
 
     def starts(self) -> Tensor:
-        """Ky − qy + w − 1 for the first row of each turn and ky = 0, (turns,1,1)."""
+        """The difference ky − qy + w − 1 for the first row of each turn and ky = 0, (turns,1,1)."""
         return torch.arange(self.window - 1, -1, -self.portions.rows).reshape(-1, 1, 1)
 
     def offsets(self) -> Tensor:
