@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from edgesr.artifact import read_artifact
-from edgesr.backends import available
+from edgesr.backends import available, require
 from edgesr.bench.child import Opening
 from edgesr.bench.record import Subject
 from edgesr.errors import UsageError
@@ -63,10 +63,12 @@ class Group:
 
 
 def chosen_runtimes(request: Request) -> tuple[str, ...]:
-    """The runtimes to measure, without the reference; raises UnknownNameError or UsageError."""
+    """The runtimes to measure, without the reference; raises UnknownNameError, UsageError, or BackendMissingError."""
     for name in request.runtimes:
-        if request.device not in runtimes()[name].devices:
+        chosen = runtimes()[name]
+        if request.device not in chosen.devices:
             raise UsageError(f"runtime {name} does not run on {request.device}", hint="Leave it out of --runtimes.")
+        require(chosen.package, extra=chosen.extra, what=f"runtime {name}")
     able = [name for name, runtime in runtimes().items() if request.device in runtime.devices and available(runtime.package)]
     return tuple(name for name in request.runtimes or able if name != REFERENCE)
 

@@ -16,7 +16,7 @@ from edgesr.files import write_whole
 SCHEMA = 1
 KIND = "edgesr.bench"
 
-Status = Literal["ok", "parity failed", "failed", "timed out", "not available"]
+Status = Literal["ok", "parity failed", "failed", "timed out"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,10 +150,6 @@ class Record:
     after: dict[str, Any]
     cells: tuple[Cell, ...]
     complete: bool = True
-
-    def cell(self, key: str) -> Cell | None:
-        """The cell with this key."""
-        return next((cell for cell in self.cells if cell.subject.key == key), None)
 
     def to_json(self) -> dict[str, Any]:
         """The record as its file holds it."""

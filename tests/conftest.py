@@ -1,12 +1,18 @@
 """Fixtures that several folders use."""
 
+import json
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from edgesr.artifact import Artifact
+from edgesr.cli.app import app
+from edgesr.cli.errors import exit_code_of
 from edgesr.export.pipeline import export
 from edgesr.export.request import ExportRequest
 from edgesr.tensors import Size
@@ -42,3 +48,32 @@ def vapsr_s_fixed(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     """vapsr-s ×4 for ONNX Runtime, 16×24 only. Shared: do not alter its files."""
     folder = tmp_path_factory.mktemp("artifacts") / "vapsr-s-16x24"
     return export(ExportRequest(model="vapsr-s", size=Size(height=16, width=24), folder=folder))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """A command's exit code and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Command = Callable[..., Done]
+
+
+@pytest.fixture
+def edgesr(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
+    """`edgesr("export", "vapsr-s", "-o", folder)` as a shell would run it."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*words: object) -> Done:
+        code = exit_code_of(lambda: app([str(word) for word in words], standalone_mode=False))
+        captured = capsys.readouterr()
+        return Done(code=code, out=captured.out, err=captured.err)
+
+    return run

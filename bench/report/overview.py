@@ -11,7 +11,7 @@ from edgesr.bench.report.markup import Html, join, table, tag
 from edgesr.bench.report.sources import Group, Source
 from edgesr.bench.report.wording import count, figure, listing
 
-_STATUSES: tuple[Status, ...] = ("ok", "parity failed", "failed", "timed out", "not available")
+_STATUSES: tuple[Status, ...] = ("ok", "parity failed", "failed", "timed out")
 
 
 @dataclass(frozen=True, kw_only=True)

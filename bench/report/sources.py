@@ -8,7 +8,7 @@ from edgesr.bench.record import Cell, Record, Status, Subject, read_record
 from edgesr.bench.report import wording
 from edgesr.errors import UsageError
 
-_ORDER: tuple[Status, ...] = ("ok", "parity failed", "failed", "timed out", "not available")
+_ORDER: tuple[Status, ...] = ("ok", "parity failed", "failed", "timed out")
 
 
 @dataclass(frozen=True, kw_only=True)

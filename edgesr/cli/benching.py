@@ -65,11 +65,19 @@ def bench(
     sweep = Sweep(groups=planned, protocol=protocol, device=device, folder=output, command=command)
     show = Output(as_json=as_json)
     with show.progress() as progress:
-        path, record = run(sweep, progress=progress)
+        path, record = run(sweep, progress=progress, announce=lambda cell: show.note(_done(cell)))
     data = {"record": str(path), **record.to_json()}
     show.result(
         data, [*tables(record), f"Record: {path}", f"A page to show: edgesr report {shlex.quote(str(path))} -o report.html"]
     )
+
+
+def _done(cell: "Cell") -> str:
+    """The line for a cell that was just measured."""
+    if not cell.latency:
+        return f"{cell.subject.key}: {cell.status}: {cell.reason}"
+    struck = "" if cell.ranked else f"; {cell.status}"
+    return f"{cell.subject.key}: {cell.latency.summary.p50:.4g} ms{struck}"
 
 
 def _protocol(threads: int, *, quick: bool, minutes: float | None) -> "Protocol":

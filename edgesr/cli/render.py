@@ -38,6 +38,10 @@ class Output:
         """Print a warning that nobody should miss."""
         self._err.print(Text.assemble(("Warning:", "bold yellow"), " ", message))
 
+    def note(self, message: str) -> None:
+        """Print what has just been done, above the progress."""
+        self._err.print(message)
+
     def error(self, message: str, hint: str = "") -> None:
         """Print an error and what to do next."""
         self._err.print(Text.assemble(("Error:", "bold red"), " ", message))

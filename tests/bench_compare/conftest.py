@@ -1,6 +1,5 @@
 """Records of sweeps that never ran: times are drawn with the moods and the noise that a test asks for."""
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,8 +11,6 @@ import pytest
 
 from edgesr.bench.record import Cell, Ratio, Record, Subject, Timing, write_record
 from edgesr.bench.statistics import summarise
-from edgesr.cli.app import app
-from edgesr.cli.errors import exit_code_of
 
 ENVIRONMENT = {
     "processor": {"model": "Model X", "flags": ["avx2"]},
@@ -95,31 +92,14 @@ def planted() -> SimpleNamespace:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Done:
-    """What a command did."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
 @pytest.fixture
-def compared(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Done]:
+def compared(edgesr: Callable[..., Any], tmp_path: Path) -> Callable[..., Any]:
     """`compared(a, b, "--json")` -> what `edgesr compare` says of two records."""
-    monkeypatch.setenv("COLUMNS", "200")
 
-    def run(a: Record, b: Record, *options: str) -> Done:
+    def run(a: Record, b: Record, *options: str) -> Any:
         paths = [tmp_path / "a.json", tmp_path / "b.json"]
         for path, record in zip(paths, (a, b), strict=True):
             write_record(path, record)
-        words = ["compare", *map(str, paths), *options]
-        code = exit_code_of(lambda: app(words, standalone_mode=False))
-        captured = capsys.readouterr()
-        return Done(code=code, out=captured.out, err=captured.err)
+        return edgesr("compare", *paths, *options)
 
     return run

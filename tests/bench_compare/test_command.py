@@ -8,8 +8,6 @@ from typing import Any
 import pytest
 
 from edgesr.bench.compare import differences
-from edgesr.cli.app import app
-from edgesr.cli.errors import exit_code_of
 
 Compared = Callable[..., Any]
 
@@ -128,12 +126,11 @@ def test_an_incomplete_record_is_compared_with_a_warning(compared: Compared, pla
 @pytest.mark.parametrize(
     "text", [None, "", "[1", "[]", "{}", '{"kind": "edgesr.bench", "schema": 99}', '{"kind": "edgesr.bench", "schema": 1}']
 )
-def test_files_that_are_no_records(tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str | None) -> None:
+def test_files_that_are_no_records(edgesr: Callable[..., Any], tmp_path: Path, text: str | None) -> None:
     path = tmp_path / "a.json"
     if text is not None:
         path.write_text(text)
-    words = ["compare", str(path), str(path)]
-    assert exit_code_of(lambda: app(words, standalone_mode=False)) == 1
-    errors = capsys.readouterr().err
-    assert "a.json" in errors
-    assert "unforeseen" not in errors
+    done = edgesr("compare", path, path)
+    assert done.code == 1
+    assert "a.json" in done.err
+    assert "unforeseen" not in done.err

@@ -9,29 +9,22 @@ import pytest
 
 from edgesr.bench.record import Record, write_record
 from edgesr.bench.report.sources import labels
-from edgesr.cli.app import app
-from edgesr.cli.errors import exit_code_of
+
+Command = Callable[..., Any]
 
 
 @pytest.fixture
 def written(every_status: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A record, in the working folder."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
     write_record(tmp_path / "a.json", every_status)
     return tmp_path / "a.json"
 
 
-def report(*words: object) -> int:
-    return exit_code_of(lambda: app(["report", *map(str, words)], standalone_mode=False))
-
-
-def test_it_writes_a_page_and_says_where(written: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert report("a.json", "-o", "page.html") == 0
-    assert capsys.readouterr().out.startswith("1 record, 10 cells -> page.html (")
+def test_it_writes_a_page_and_says_where(written: Path, edgesr: Command) -> None:
+    assert edgesr("report", "a.json", "-o", "page.html").out.startswith("1 record, 10 cells -> page.html (")
     assert Path("page.html").read_text(encoding="utf-8").startswith("<!doctype html>")
-    assert report("a.json", "-o", "page.html", "--json") == 0
-    answer = json.loads(capsys.readouterr().out)
+    answer = edgesr("report", "a.json", "-o", "page.html", "--json").json
     assert answer == {"path": "page.html", "bytes": Path("page.html").stat().st_size, "records": 1, "cells": 10}
     assert sorted(path.name for path in written.parent.iterdir()) == ["a.json", "page.html"]
 
@@ -50,15 +43,13 @@ def test_it_writes_a_page_and_says_where(written: Path, capsys: pytest.CaptureFi
         ([], 2, "Missing argument"),
     ],
 )
-def test_mistakes(written: Path, capsys: pytest.CaptureFixture[str], words: list[str], code: int, message: str) -> None:
+def test_mistakes(written: Path, edgesr: Command, words: list[str], code: int, message: str) -> None:
     Path("folder").mkdir()
     Path("text.json").write_bytes(b"\xff\xfe")
     Path("other.json").write_text('{"kind": "something else"}')
     before = written.read_bytes()
-    assert report(*words) == code
-    said = capsys.readouterr()
-    assert message in said.err
-    assert said.out == ""
+    done = edgesr("report", *words)
+    assert (done.code, done.out, message in done.err) == (code, "", True), done.err
     assert written.read_bytes() == before
     assert sorted(path.name for path in Path.cwd().iterdir()) == ["a.json", "folder", "other.json", "text.json"]
 
@@ -91,13 +82,13 @@ def _set(*keys: Any, to: Any) -> Callable[[Any], None]:
     ],
 )
 def test_a_malformed_record_is_refused_by_its_field(
-    written: Path, capsys: pytest.CaptureFixture[str], change: Callable[[Any], None], message: str
+    written: Path, edgesr: Command, change: Callable[[Any], None], message: str
 ) -> None:
     data = json.loads(written.read_text(encoding="utf-8"))
     change(data)
     written.write_text(json.dumps(data), encoding="utf-8")
-    assert report("a.json", "-o", "page.html") == 1
-    assert message in capsys.readouterr().err
+    done = edgesr("report", "a.json", "-o", "page.html")
+    assert (done.code, message in done.err) == (1, True), done.err
     assert not Path("page.html").exists()
 
 
@@ -106,15 +97,14 @@ def test_labels_are_as_short_as_tells_them_apart() -> None:
     assert labels(paths) == ["one/a.json", "x/two/a.json", "b.json", "y/two/a.json"]
 
 
-def test_a_full_disk_leaves_the_old_page(
-    written: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_full_disk_leaves_the_old_page(written: Path, monkeypatch: pytest.MonkeyPatch, edgesr: Command) -> None:
     Path("page.html").write_text("old")
 
     def full(path: Path, data: bytes) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("edgesr.bench.report.page.write_whole", full)
-    assert report("a.json", "-o", "page.html") == 1
-    assert "cannot write page.html: No space left on device" in capsys.readouterr().err
+    done = edgesr("report", "a.json", "-o", "page.html")
+    assert done.code == 1
+    assert "cannot write page.html: No space left on device" in done.err
     assert Path("page.html").read_text() == "old"

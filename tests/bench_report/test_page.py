@@ -100,7 +100,7 @@ def test_rows_say_ratios_reasons_and_doubts(every_status: Record, shown: Shown) 
     assert "0.45 0.44\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}0.47 faster" in rows(structure, "12.46")[-1]
     assert "no difference shown" in rows(structure, "29.99")[-1]
     assert "failed: its process ended with signal SIGSEGV" in rows(structure, "SIGSEGV")[0]
-    assert "not available: coremltools runs on macOS only" in text
+    assert "failed: coremltools runs on macOS only" in text
     assert "unstable: drift: the last third of the rounds took +9% against the first" in text
     assert "peak RSS above the bare import" in [each.text.rsplit(" ", 1)[0] for each in structure.all("th")]
     assert "reference" in rows(structure, "27.77")[0]

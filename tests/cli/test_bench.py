@@ -51,6 +51,14 @@ def test_what_cannot_be_measured_is_said_before_anything_is(
     assert not (tmp_path / "bench-results").exists()
 
 
+def test_a_runtime_without_its_package_is_refused_with_the_command_that_installs_it(
+    edgesr: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgesr.backends.available", lambda package: package != "openvino")
+    done = edgesr("bench", "vapsr-s", "--runtimes", "openvino")
+    assert (done.code, 'pip install "edgesr[peers]"' in done.err) == (4, True), done.err
+
+
 def test_a_real_sweep(vapsr_s: Artifact, edgesr: Command, tmp_path: Path) -> None:
     words = [
         vapsr_s.folder,
@@ -71,7 +79,9 @@ def test_a_real_sweep(vapsr_s: Artifact, edgesr: Command, tmp_path: Path) -> Non
     assert [cell.status for cell in record.cells] == ["ok", "ok"]
     cell = record.cells[1]
     assert cell.parity
+    assert cell.latency
     assert cell.parity.psnr_db > 100
     assert cell.settings["threads"] == "1"
     assert cell.rewrites
     assert record.environment["device"] == "cpu"
+    assert f"{cell.subject.key}: {cell.latency.summary.p50:.4g} ms" in done.err
