@@ -165,7 +165,7 @@ def _cell(planned: Planned, measured: Measured, slowed: tuple[str, ...]) -> Cell
     artifact: dict[str, Any] = {}
     if planned.opening.opener.endswith(":artifact") and planned.subject.runtime != REFERENCE:
         opened = read_artifact(Path(str(planned.opening.arguments["folder"])))
-        rewrites = tuple(each.name for each in opened.manifest.rewrites if each.matches)
+        rewrites = tuple(each.name for each in opened.manifest.rewrites)
         artifact = {"file_bytes": opened.path.stat().st_size, "rewrites": rewrites}
     return Cell(
         subject=planned.subject,

@@ -45,7 +45,7 @@ class FileInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class RewriteInfo:
-    """A rewrite that ran, and in how many places."""
+    """A rewrite that was applied, and in how many places."""
 
     name: str
     matches: int

@@ -181,7 +181,7 @@ def _manifest(
         reach=spec.reach,
         input=TensorInfo(name=INPUT, shape=(batch, 3, height, width), dtype=dtype),
         output=TensorInfo(name=OUTPUT, shape=(batch, 3, *larger), dtype=dtype),
-        rewrites=tuple(RewriteInfo(name=step.name, matches=len(step.matches)) for step in applied),
+        rewrites=tuple(RewriteInfo(name=step.name, matches=len(step.matches)) for step in applied if step.matches),
         parity=(),
         files=(),
         tools={name: metadata.version(name) for name in _TOOLS},

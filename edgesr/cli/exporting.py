@@ -116,12 +116,17 @@ def plan(model: Model, target: TargetName = "ort", scale: Scale = None, without:
         }
         for step, done in zip(steps, applied, strict=True)
     ]
+    columns = ("order", "rewrite", "matches", "because", "equation")
+    matching = [row for row in rows if row["matches"]]
+    idle = [str(row["rewrite"]) for row in rows if not row["matches"]]
     lines: list[str | Table] = [
         table(
             f"{spec.name} for {target}",
-            ["rewrite", "matches", "because", "equation"],
-            [(row["rewrite"], row["matches"] or "none", row["because"], row["equation"]) for row in rows],
+            columns,
+            [(order, *(row[column] for column in columns[1:])) for order, row in enumerate(matching, start=1)],
+            numbers=("order", "matches"),
         ),
+        *([f"The target also wants these, which find nothing here: {', '.join(idle)}"] if idle else []),
         *(f"{one['rewrite']} refused {len(one['places'])} places, {one['places'][0]} first: {one['reason']}" for one in refused),
     ]
     Output(as_json=as_json).result({"model": spec.name, "target": target, "rewrites": rows, "refused": refused}, lines)
@@ -147,8 +152,7 @@ def parity_table(edges: list[Edge] | tuple[Edge, ...]) -> Table:
 def _export_lines(folder: Path, manifest: Manifest) -> Iterator[str | Table]:
     model = next(file for file in manifest.files if file.name == manifest.artifact)
     yield parity_table(manifest.parity)
-    applied = [rewrite for rewrite in manifest.rewrites if rewrite.matches]
-    done = ", ".join(f"{each.name} in {each.matches} place{'s' * (each.matches > 1)}" for each in applied)
+    done = ", ".join(f"{each.name} in {each.matches} place{'s' * (each.matches > 1)}" for each in manifest.rewrites)
     if manifest.precision == "fp16":
         yield f"In float32: {', '.join(manifest.islands) or 'nothing; half precision is enough everywhere'}"
     yield f"Rewrites: {done or 'none was applied'}"

@@ -108,7 +108,7 @@ def _near_misses() -> Sequence[nn.Module]:
 
 
 REWRITE = Rewrite(
-    equation="[a, b] = gelu(W·x + w): a·(K ⊛ LN(b)) = gelu(W₁·x + w₁)·(K ⊛ LN(gelu(W₂·x + w₂)))",
+    equation="a·(K ⊛ LN(b)) of [a, b] = gelu(W·x + w), with a = gelu(W₁·x + w₁) and b = gelu(W₂·x + w₂) made apart",
     serves=frozenset({"channels_last"}),
     replace=_replace,
     witnesses=_witnesses,

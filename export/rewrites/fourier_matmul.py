@@ -237,7 +237,7 @@ def _near_misses() -> Sequence[nn.Module]:
 
 
 REWRITE = Rewrite(
-    equation="irfft2(gelu(M rfft2(x))) = C′(A + B)(Cᵂ′, −Sᵂ′) − S′(A − B)(Sᵂ′, Cᵂ′), A, B = gelu(U ± V), U and V real products",
+    equation="irfft2(gelu(M·rfft2(x))) = real products of x with matrices of cos and sin, and gelu(U ± V) between them",
     serves=frozenset({"no_fft"}),
     replace=_replace,
     witnesses=_witnesses,

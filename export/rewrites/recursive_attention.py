@@ -195,7 +195,7 @@ def _near_misses() -> Sequence[nn.Module]:
 
 
 REWRITE = Rewrite(
-    equation="T(H,W) = 2 for all H, W <= 1023, and softmax(s·q·kᵀ)·v for a row of q at a time",
+    equation="recursion depth 2 for all H, W <= 1023, and softmax(s·q·kᵀ)·v for a row of q at a time",
     serves=frozenset({"any_size", "bounded_memory"}),
     replace=_replace,
     witnesses=_witnesses,

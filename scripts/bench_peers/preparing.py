@@ -61,7 +61,7 @@ def artifact(
     start = time.perf_counter()
     made = export(request)
     seconds = round(time.perf_counter() - start, 1)
-    rewrites = {rewrite.name: rewrite.matches for rewrite in made.manifest.rewrites if rewrite.matches}
+    rewrites = {rewrite.name: rewrite.matches for rewrite in made.manifest.rewrites}
     return {"seconds": seconds, "rewrites": rewrites, "weights": made.manifest.weights, **described(made.path)}
 
 
