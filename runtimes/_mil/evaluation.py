@@ -1,0 +1,99 @@
+"""A function of a package, run operation by operation, every result checked against its declared shape."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from edgesr.errors import ArtifactError
+from edgesr.runtimes._mil import linear, movement, pointwise, weights
+from edgesr.runtimes._mil.program import Constant, Function, Operation
+from edgesr.runtimes._mil.registry import OPERATORS
+
+Rounding = Literal["none", "declared"]
+"""Whether the results that the file declares in half precision are rounded to it."""
+
+_KINDS = (linear, movement, pointwise, weights)
+"""Imported for what they register."""
+_LISTS = frozenset({"values"})
+"""Parameters that take several values."""
+
+
+class Evaluator:
+    """Runs a function. The weights that are stored compressed are taken apart once."""
+
+    def __init__(self, function: Function, *, rounding: Rounding) -> None:
+        unknown = sorted({each.kind for each in function.operations} - OPERATORS.keys())
+        if unknown:
+            raise ArtifactError(f"the package uses operators that are not evaluated: {', '.join(unknown)}")
+        self._function = function
+        self._rounding = rounding
+        self._constants = {name: _tensor(value) for name, value in function.constants.items()}
+        self._operations = []
+        for each in function.operations:
+            if each.kind.startswith("constexpr_"):
+                self._run(each, self._constants)
+            else:
+                self._operations.append(each)
+        self._uses = Counter(name for each in self._operations for name in _names(each))
+
+    def __call__(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """The outputs by name. Raises ArtifactError where a result has not the shape or type that the file declares."""
+        values: dict[str, Tensor | str] = dict(self._constants)
+        for given in self._function.inputs:
+            values[given.name] = self._checked(torch.from_numpy(np.array(feeds[given.name])).float(), given, "the input")
+        left = Counter(self._uses)
+        with torch.inference_mode():
+            for each in self._operations:
+                self._run(each, values)
+                for name in set(_names(each)):
+                    left[name] -= sum(used == name for used in _names(each))
+                    if not left[name] and name not in self._function.outputs and name not in self._constants:
+                        del values[name]  # so that what is alive is what a runtime would keep alive
+        return {name: np.asarray(values[name]) for name in self._function.outputs}
+
+    def _run(self, each: Operation, values: dict[str, Tensor | str]) -> None:
+        """Compute one operation's results into `values`."""
+        arguments: dict[str, Any] = {}
+        for key, found in each.inputs.items():
+            read = [values[one] if isinstance(one, str) else _tensor(one) for one in found]
+            arguments[key] = tuple(read) if key in _LISTS else read[0]
+        try:
+            results = OPERATORS[each.kind](**arguments)
+        except (TypeError, ValueError, RuntimeError, IndexError, NotImplementedError) as error:
+            raise ArtifactError(f"operation {each.kind} {each.outputs[0].name} cannot be evaluated: {error}") from error
+        found_all = (results,) if isinstance(results, Tensor) else tuple(results)
+        if len(found_all) != len(each.outputs):
+            raise ArtifactError(f"operation {each.kind} {each.outputs[0].name} has {len(found_all)} results, not {len(each.outputs)}")
+        for result, declared in zip(found_all, each.outputs, strict=True):
+            values[declared.name] = self._checked(result, declared, each.kind)
+
+    def _checked(self, result: Tensor, declared: Any, kind: str) -> Tensor:
+        """The result, in its declared precision where that is asked for."""
+        fitting = len(result.shape) == len(declared.shape) and all(
+            side in (-1, length) for length, side in zip(result.shape, declared.shape, strict=True)
+        )
+        if not fitting:
+            shapes = f"{'x'.join(map(str, result.shape))}, not {'x'.join(map(str, declared.shape))}"
+            raise ArtifactError(f"{kind} {declared.name} has the shape {shapes} as the file declares")
+        floating = declared.dtype in ("FLOAT16", "FLOAT32")
+        if floating != result.is_floating_point():
+            raise ArtifactError(f"{kind} {declared.name} is {result.dtype}, not {declared.dtype} as the file declares")
+        return result.half().float() if self._rounding == "declared" and declared.dtype == "FLOAT16" else result
+
+
+def _names(each: Operation) -> list[str]:
+    return [one for found in each.inputs.values() for one in found if isinstance(one, str)]
+
+
+def _tensor(value: Constant) -> Tensor | str:
+    """A constant as operators read it: floats as float32, whole numbers as they are."""
+    if isinstance(value, str) or value.dtype.kind == "U":
+        return str(value)
+    if value.dtype.kind == "f":
+        return torch.from_numpy(np.array(value, dtype=np.float32))
+    return torch.from_numpy(np.array(value, dtype=np.int64 if value.dtype.kind in "iu" else value.dtype))

@@ -1,0 +1,46 @@
+"""The evaluated operators by their name in the file, and how they read their arguments.
+
+An operator is a function of tensors by the operator's own parameter names, with Core ML's defaults; the reference is Apple's
+documentation of the MIL operators. Floats come as float32, whatever the file declares; the evaluation rounds what they return.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Operator = Callable[..., Tensor | Sequence[Tensor]]
+
+OPERATORS: dict[str, Operator] = {}
+
+
+def operator(*names: str) -> Callable[[Operator], Operator]:
+    """Register a function under these names."""
+
+    def register(function: Operator) -> Operator:
+        for name in names:
+            OPERATORS[name] = function
+        return function
+
+    return register
+
+
+def ints(values: Tensor) -> list[int]:
+    """A constant vector's numbers."""
+    return [int(value) for value in values.reshape(-1)]
+
+
+def scalar(value: Tensor) -> float:
+    """A constant's number."""
+    return float(value.reshape(()))
+
+
+def flag(value: Tensor) -> bool:
+    """A constant's truth value."""
+    return bool(value.reshape(()))
+
+
+def number(value: Any) -> Tensor:
+    """A default, as it would come from the file."""
+    return torch.as_tensor(value)
