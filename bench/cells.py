@@ -1,5 +1,6 @@
 """From what was asked for to the cells of a sweep, in groups that are measured in turns against one reference."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -79,11 +80,20 @@ def groups(request: Request, artifacts: Path) -> tuple[Group, ...]:
     Raises UsageError, UnknownNameError or ArtifactError for what cannot be measured.
     """
     found = []
+    folders = [Path(model) for model in request.models if _is_folder(model)]
     for model in request.models:
-        network: _Network = _Folder(Path(model), request) if _is_folder(model) else _Named(model, request, artifacts)
+        network: _Network
+        if _is_folder(model):
+            alone = sum(each.resolve().name == Path(model).resolve().name for each in folders) == 1
+            network = _Folder(Path(model), request, label=Path(model).resolve().name if alone else str(Path(model)))
+        else:
+            network = _Named(model, request, artifacts)
         for size in request.sizes or (_HD[network.scale],):
             network.check(parse_size(size))
             found.append(network.group(str(parse_size(size))))
+    twice = [key for key, times in Counter(cell.subject.key for group in found for cell in group.cells).items() if times > 1]
+    if twice:
+        raise UsageError(f"{twice[0]} would be measured twice", hint="Name each model, folder and size once.")
     return tuple(found)
 
 
@@ -194,13 +204,13 @@ class _Named(_Network):
 class _Folder(_Network):
     """An artifact's folder: it is measured as it is."""
 
-    def __init__(self, folder: Path, request: Request) -> None:
+    def __init__(self, folder: Path, request: Request, *, label: str) -> None:
         super().__init__(request)
         artifact = read_artifact(folder)
         artifact.check_files()
         manifest = artifact.manifest
         self._folder, self._manifest = folder, manifest
-        self.model, self.scale, self.label = manifest.model, manifest.scale, {"artifact": folder.resolve().name}
+        self.model, self.scale, self.label = manifest.model, manifest.scale, {"artifact": label}
         if manifest.weights != "untrained" and manifest.weights["kind"] != "demo":
             self.label["weights"] = f"{manifest.weights['name']} {manifest.weights['sha256'][:8]}"
 

@@ -71,8 +71,8 @@ class Comparison:
     warnings: tuple[str, ...] = ()
 
     def regressions(self, limit: float) -> tuple[str, ...]:
-        """What a gate of `limit` (relative: 0.05) does not let through: cells slower by more, beyond noise; and broken ones."""
-        found = []
+        """What a gate of `limit` (relative: 0.05) stops: cells slower by more, beyond noise, and broken and missing ones."""
+        found = [f"{row.key}: B does not hold it" for row in self.rows if row.verdict == "only in A"]
         for row in self.rows:
             decided = row.decided
             if row.broken:
@@ -82,9 +82,8 @@ class Comparison:
         return tuple(found)
 
     def blind(self, limit: float) -> tuple[str, ...]:
-        """The cells whose noise hides a slowdown of `limit`, and those that B does not hold."""
-        hidden = [row.key for row in self.rows if row.decided and row.decided.smallest > limit + _ROUNDING]
-        return (*hidden, *(row.key for row in self.rows if row.verdict == "only in A"))
+        """The cells whose noise hides a slowdown of `limit`."""
+        return tuple(row.key for row in self.rows if row.decided and row.decided.smallest > limit + _ROUNDING)
 
     def to_json(self) -> dict[str, Any]:
         """For `--json`."""

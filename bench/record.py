@@ -79,12 +79,12 @@ class Timing:
 
 @dataclass(frozen=True, kw_only=True)
 class Ratio:
-    """p50 over that of the cell `to`, measured in turns with it; 95 % bootstrap interval over rounds."""
+    """p50 over that of the cell `to`, measured in turns with it; 95 % bootstrap interval over rounds, None for too few."""
 
     to: str
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,11 +102,11 @@ class Parity:
 class Cell:
     """One row. reason: why its status is not "ok".
 
-    settings: what the runtime says of itself. file_bytes: of the model file. rewrites: what it was exported with. load_s: seconds
-    to open it, after the import. first_ms: the first inference. latency: of inference alone. end_to_end: 8-bit picture in, 8-bit
-    picture out. memory: metric's name -> MB of 2²⁰ bytes. energy: metric's name -> J an inference. output_png: the middle of
-    the output, base64. difference_png: the same of its absolute difference from the reference's, where white stands for
-    `difference_white` (peak 1.0). ratio: of the latency.
+    settings: what the runtime says of itself. file_bytes, file_sha256: of the model file. rewrites: what it was exported with.
+    load_s: seconds to open it, after the import. first_ms: the first inference. latency: of inference alone. end_to_end: 8-bit
+    picture in, 8-bit picture out. memory: metric's name -> MB of 2²⁰ bytes. energy: metric's name -> J an inference.
+    output_png: the middle of the output, base64. difference_png: the same of its absolute difference from the reference's,
+    where white stands for `difference_white` (peak 1.0). ratio: of the latency.
     """
 
     subject: Subject
@@ -114,6 +114,7 @@ class Cell:
     reason: str = ""
     settings: dict[str, str] = field(default_factory=dict)
     file_bytes: int | None = None
+    file_sha256: str = ""
     rewrites: tuple[str, ...] = ()
     parity: Parity | None = None
     load_s: float | None = None

@@ -15,6 +15,9 @@ Rounds = Sequence[Sequence[int]]
 """Nanoseconds, by round; rounds may hold different numbers of runs."""
 Floats = NDArray[np.float64]
 
+FEWEST_ROUNDS = 5
+"""From fewer rounds no interval is drawn: the bootstrap's "95 %" holds the truth in 82 % of cases with three rounds of five runs,
+in 76 % with three of one run, in 96 % with five of three."""
 _DRAWS = 2000
 _AT_ONCE = 4_000_000
 """Numbers held in memory while drawing."""
@@ -64,6 +67,8 @@ def uncertainty(rounds: Rounds) -> float:
 def instabilities(rounds: Rounds) -> tuple[str, ...]:
     """Why the samples should not be trusted: their spread, a drift from the first to the last rounds, two modes."""
     found = []
+    if len(rounds) < FEWEST_ROUNDS:
+        found.append(f"few rounds: {len(rounds)}, of {FEWEST_ROUNDS} that an interval needs")
     cv = summarise(rounds).cv
     if cv > LARGEST_CV:
         found.append(f"spread: standard deviation {cv:.0%} of the mean")

@@ -1,9 +1,10 @@
 """A sweep: every group prepared, measured and written down, one after the other, whatever happens to a cell."""
 
 import math
+import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -20,7 +21,7 @@ from edgesr.bench.memory import weigh
 from edgesr.bench.power import meters
 from edgesr.bench.protocol import Protocol
 from edgesr.bench.record import Cell, Parity, Ratio, Record, Status, Subject, read_record, write_record
-from edgesr.bench.statistics import ratio_of_medians
+from edgesr.bench.statistics import FEWEST_ROUNDS, ratio_of_medians
 from edgesr.errors import ArtifactError, ParityError, RecordError
 from edgesr.export.verification import BUDGETS
 from edgesr.parity import PICTURE, Difference, Edge
@@ -52,15 +53,17 @@ def run(sweep: Sweep, *, progress: Progress = silent, announce: Callable[[Cell],
     unfinished = sweep.folder / UNFINISHED
     record = _begun(sweep, unfinished)
     done = {cell.subject.key for cell in record.cells}
-    start, total = time.monotonic(), len(sweep.groups)
-    for number, group in enumerate(sweep.groups):
-        if not {cell.subject.key for cell in group.cells} <= done:
-            say = partial(_say, progress, start=start, done=number, total=total)
-            cells = _measured(group, sweep, say)
-            record = replace(record, cells=(*record.cells, *cells), after=machine_state(sweep.device))
-            write_record(unfinished, record)
-            for cell in cells:
-                announce(cell)
+    if not done:
+        _forget_artifacts(sweep.groups)
+    left = [group for group in sweep.groups if not {cell.subject.key for cell in group.cells} <= done]
+    start, earlier = time.monotonic(), len(sweep.groups) - len(left)
+    for number, group in enumerate(left):
+        say = partial(_say, progress, start=start, done=number, earlier=earlier, total=len(sweep.groups))
+        cells = _measured(group, sweep, say)
+        record = replace(record, cells=(*record.cells, *cells), after=machine_state(sweep.device))
+        write_record(unfinished, record)
+        for cell in cells:
+            announce(cell)
     path = sweep.folder / f"bench-{record.created.replace(':', '').replace('-', '')}.json"
     record = replace(record, complete=True)
     write_record(path, record)
@@ -68,12 +71,20 @@ def run(sweep: Sweep, *, progress: Progress = silent, announce: Callable[[Cell],
     return path, record
 
 
-def _say(progress: Progress, stage: str, *, start: float, done: int, total: int) -> None:
-    """Tell the stage with the time that is left, as far as the groups that are done tell."""
+def _forget_artifacts(groups: Sequence[Group]) -> None:
+    """Delete what an earlier sweep exported into the folder: it may be of another version, and is made anew."""
+    for group in groups:
+        for planned in group.cells:
+            if planned.step:
+                shutil.rmtree(str(planned.opening.arguments["folder"]), ignore_errors=True)
+
+
+def _say(progress: Progress, stage: str, *, start: float, done: int, earlier: int, total: int) -> None:
+    """Tell the stage with the time that is left, as the groups tell that were done since `start`, not `earlier`."""
     if done:
-        left = (time.monotonic() - start) / done * (total - done)
+        left = (time.monotonic() - start) / done * (total - earlier - done)
         stage += f"; about {left / 60:.0f} min left" if left >= 60 else f"; about {left:.0f} s left"
-    progress(stage, done, total)
+    progress(stage, earlier + done, total)
 
 
 def _begun(sweep: Sweep, unfinished: Path) -> Record:
@@ -144,7 +155,7 @@ def _measured(group: Group, sweep: Sweep, say: Callable[[str], None]) -> tuple[C
 
 
 def _prepare(planned: Planned, sweep: Sweep, say: Callable[[str], None]) -> None:
-    """Make the folder that the cell opens, unless it is there from before. An artifact is; a failure is tried again."""
+    """Make the folder that the cell opens, unless another cell of the sweep has made it; a failure is tried again."""
     if not planned.step:
         return
     folder = Path(str(planned.opening.arguments["folder"]))
@@ -166,7 +177,8 @@ def _cell(planned: Planned, measured: Measured, slowed: tuple[str, ...]) -> Cell
     if planned.opening.opener.endswith(":artifact") and planned.subject.runtime != REFERENCE:
         opened = read_artifact(Path(str(planned.opening.arguments["folder"])))
         rewrites = tuple(each.name for each in opened.manifest.rewrites)
-        artifact = {"file_bytes": opened.path.stat().st_size, "rewrites": rewrites}
+        file = next(each for each in opened.manifest.files if each.name == opened.path.name)
+        artifact = {"file_bytes": file.bytes, "file_sha256": file.sha256, "rewrites": rewrites}
     return Cell(
         subject=planned.subject,
         status=status,
@@ -230,8 +242,11 @@ def _with_ratios(cells: tuple[Cell, ...]) -> tuple[Cell, ...]:
     with_ratio = [reference]
     for cell in cells[1:]:
         if cell.latency:
-            value, low, high = ratio_of_medians(cell.latency.rounds, reference.latency.rounds)
-            ratio = Ratio(to=reference.subject.key, value=round(value, 4), low=round(low, 4), high=round(high, 4))
+            rounds = cell.latency.rounds, reference.latency.rounds
+            value, low, high = (round(number, 4) for number in ratio_of_medians(*rounds))
+            ratio = Ratio(to=reference.subject.key, value=value, low=low, high=high)
+            if min(map(len, rounds)) < FEWEST_ROUNDS:
+                ratio = replace(ratio, low=None, high=None)
             cell = replace(cell, ratio=ratio)
         with_ratio.append(cell)
     return tuple(with_ratio)

@@ -9,14 +9,13 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from edgesr.bench.resident import peak_mb, reset_peak, resident_mb
 from edgesr.bench.views import crop, difference_crop, picture_from_bytes, picture_to_bytes
-from edgesr.runtime import RuntimeSession
+from edgesr.runtime import Bound, RuntimeSession
 from edgesr.tensors import FloatArray
 
 
@@ -27,7 +26,7 @@ class Worker:
         self.opener, self.arguments, self.package = opener, arguments, package
         self.session: RuntimeSession
         self.image: FloatArray
-        self.bound: Callable[[], None]
+        self.bound: Bound
 
     def open(self, _request: dict[str, Any]) -> dict[str, Any]:
         """Import and open: seconds, settings, and the resident memory after the bare import."""
@@ -40,8 +39,7 @@ class Worker:
         start = time.perf_counter_ns()
         self.session = call(**self.arguments)
         seconds = (time.perf_counter_ns() - start) / 1e9
-        if "torch" in sys.modules and self.package != "torch":
-            raise RuntimeError("this process has imported PyTorch, which would disturb its figures")
+        self._check_imports()
         return {"import_mb": baseline, "peak_was_reset": reset, "load_s": seconds, "settings": self.session.settings}
 
     def first(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -53,10 +51,11 @@ class Worker:
         return {"ns": time.perf_counter_ns() - start, "peak_mb": peak_mb(), "device_mb": self._device_mb()}
 
     def compare(self, request: dict[str, Any]) -> dict[str, Any]:
-        """The output against `expected` (a path to an array), and crops of both to look at."""
+        """The last run's output against `expected` (a path to an array), and crops of both to look at."""
         from edgesr.parity import difference
 
-        expected, output = np.load(request["expected"]), self.session.run(self.image)
+        self._check_imports()
+        expected, output = np.load(request["expected"]), self.bound.output()
         found = difference("picture", expected, output)
         picture, white = difference_crop(expected, output)
         parity = {"max_abs": found.max_abs, "relative_l2": found.relative_l2, "psnr_db": found.psnr_db}
@@ -97,6 +96,10 @@ class Worker:
         from edgesr.bench.power import energy_of
 
         return {"energy": energy_of(self.bound, request["for_seconds"], device=request["device"])}
+
+    def _check_imports(self) -> None:
+        if "torch" in sys.modules and self.package != "torch":
+            raise RuntimeError("this process has imported PyTorch, which would disturb its figures")
 
     def _device_mb(self) -> dict[str, float]:
         """What PyTorch's allocator on a CUDA device has held at most."""

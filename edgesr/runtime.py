@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
 
 from edgesr.tensors import FloatArray, Size, SizeRule
 
@@ -38,6 +40,24 @@ class Session(Protocol):
         """
 
 
+class Bound:
+    """A network with its input in place, as it is measured: every call runs it, until the device is done."""
+
+    def __init__(self, run: Callable[[], Any], fetch: Callable[[Any], FloatArray]) -> None:
+        """run: what is timed. fetch: what it returned -> the output (N,3,sH,sW)."""
+        self._run, self._fetch = run, fetch
+        self._last: Any = None
+
+    def __call__(self) -> None:
+        """Run it once."""
+        self._last = None  # so that two outputs are never alive
+        self._last = self._run()
+
+    def output(self) -> FloatArray:
+        """What the last run made, (N,3,sH,sW)."""
+        return np.array(self._fetch(self._last), dtype=np.float32)
+
+
 class RuntimeSession(Session, Protocol):
     """A network that a runtime has loaded, which can be measured too."""
 
@@ -45,10 +65,10 @@ class RuntimeSession(Session, Protocol):
     def settings(self) -> dict[str, str]:
         """What the runtime says of how it runs, as threads and precision, for a record of measurements."""
 
-    def bind(self, image: FloatArray) -> Callable[[], None]:
-        """Put the image where the network reads it; the result runs the network on it, and returns when the device is done.
+    def bind(self, image: FloatArray) -> Bound:
+        """Put the image where the network reads it; the result runs the network on it.
 
-        What `run` does besides, such as copies from and to a device, is not part of it.
+        What `run` does besides, such as copies from and to a device, is not part of a run of it.
         """
 
 

@@ -9,7 +9,6 @@ import json
 import os
 import subprocess
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,7 @@ import numpy as np
 
 from edgesr.artifact import Artifact
 from edgesr.errors import ArtifactError, ExportError, UsageError
-from edgesr.runtime import Options, Runtime, RuntimeSession
+from edgesr.runtime import Bound, Options, Runtime, RuntimeSession
 from edgesr.tensors import FloatArray, Size, SizeRule, size_of
 
 if TYPE_CHECKING:
@@ -52,15 +51,12 @@ class NcnnSession:
         self.sizes.check(size_of(image))
         return np.stack([np.array(self._extracted(one), dtype=np.float32) for one in image])
 
-    def bind(self, image: FloatArray) -> Callable[[], None]:
+    def bind(self, image: FloatArray) -> Bound:
         """A run of the first image; see `RuntimeSession.bind`."""
         self.sizes.check(size_of(image))
         first = np.ascontiguousarray(image[0])
 
-        def run() -> None:
-            self._extracted(first)
-
-        return run
+        return Bound(lambda: self._extracted(first), lambda output: np.array(output)[None])
 
     def _extracted(self, image: FloatArray) -> Any:
         extractor = self._net.create_extractor()

@@ -4,14 +4,13 @@ By default OpenVINO computes in bfloat16 where the processor has it, which is an
 """
 
 import importlib
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from edgesr.artifact import Artifact, Manifest
 from edgesr.errors import ArtifactError
-from edgesr.runtime import Options, Runtime
+from edgesr.runtime import Bound, Options, Runtime
 from edgesr.tensors import FloatArray, SizeRule, size_of
 
 _ASKED = ("INFERENCE_PRECISION_HINT", "INFERENCE_NUM_THREADS", "PERFORMANCE_HINT", "NUM_STREAMS")
@@ -36,15 +35,15 @@ class OpenVinoSession:
         self._request.infer({0: np.ascontiguousarray(image, dtype=self._dtype)}, share_inputs=True)
         return np.array(self._request.get_output_tensor(0).data, dtype=np.float32)
 
-    def bind(self, image: FloatArray) -> Callable[[], None]:
+    def bind(self, image: FloatArray) -> Bound:
         """A run of the image from memory that OpenVINO reads without a copy; see `RuntimeSession.bind`."""
         self.sizes.check(size_of(image))
         feed = {0: np.ascontiguousarray(image, dtype=self._dtype)}
 
-        def run() -> None:
-            self._request.infer(feed, share_inputs=True, share_outputs=True)
-
-        return run
+        return Bound(
+            lambda: self._request.infer(feed, share_inputs=True, share_outputs=True),
+            lambda _: self._request.get_output_tensor(0).data,
+        )
 
 
 def _plain(value: Any) -> str:

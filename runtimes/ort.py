@@ -1,6 +1,5 @@
 """ONNX Runtime on the CPU."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,7 +7,7 @@ import numpy as np
 
 from edgesr.artifact import Artifact, Manifest
 from edgesr.errors import ArtifactError
-from edgesr.runtime import Options, Runtime
+from edgesr.runtime import Bound, Options, Runtime
 from edgesr.tensors import FloatArray, SizeRule, size_of
 
 if TYPE_CHECKING:
@@ -39,15 +38,12 @@ class OrtSession:
             return np.concatenate([self._run(image[i : i + 1]) for i in range(len(image))])
         return self._run(image)
 
-    def bind(self, image: FloatArray) -> Callable[[], None]:
+    def bind(self, image: FloatArray) -> Bound:
         """A run of the image from memory that the session reads without a copy; see `RuntimeSession.bind`."""
         self.sizes.check(size_of(image))
         feed = {self._input: np.ascontiguousarray(image, dtype=self._dtype)}
 
-        def run() -> None:
-            self._session.run(None, feed)
-
-        return run
+        return Bound(lambda: self._session.run(None, feed), lambda outputs: outputs[0])
 
     def _run(self, image: FloatArray) -> FloatArray:
         (output,) = self._session.run(None, {self._input: np.ascontiguousarray(image, dtype=self._dtype)})

@@ -1,13 +1,12 @@
 """PyTorch eager: the reference itself, untouched."""
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edgesr.artifact import Artifact, Manifest
 from edgesr.errors import BackendMissingError, CheckpointError
-from edgesr.runtime import Options, Runtime, RuntimeSession
+from edgesr.runtime import Bound, Options, Runtime, RuntimeSession
 from edgesr.tensors import FloatArray, Size, SizeRule, size_of
 
 if TYPE_CHECKING:
@@ -36,19 +35,20 @@ class PyTorchSession:
         with torch.inference_mode():
             return np.asarray(self._module(self._placed(image)).cpu().numpy(), dtype=np.float32)
 
-    def bind(self, image: FloatArray) -> Callable[[], None]:
+    def bind(self, image: FloatArray) -> Bound:
         """A run of the image from the device's memory, until the device is done; see `RuntimeSession.bind`."""
         import torch
 
         x = self._placed(image)
 
-        def run() -> None:
+        def run() -> "Tensor":
             with torch.inference_mode():
-                self._module(x)
+                y: Tensor = self._module(x)
             if self._device == "cuda":
                 torch.cuda.synchronize()
+            return y
 
-        return run
+        return Bound(run, lambda y: y.cpu().numpy())
 
     def _placed(self, image: FloatArray) -> "Tensor":
         import torch

@@ -5,7 +5,6 @@ The records, without their pictures, are kept in docs/records/bench/.
 
 import argparse
 import json
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -69,8 +68,9 @@ def row(cell: Cell) -> list[str]:
     subject, strike = cell.subject, "" if cell.ranked else "~~"
     if not cell.latency:
         return [subject.model, subject.runtime, f"{cell.status}: {cell.reason}", *["–"] * (len(HEADER) - 3)]
-    ratio = f"{cell.ratio.value:.2f} [{cell.ratio.low:.2f}, {cell.ratio.high:.2f}]" if cell.ratio else "1"
-    whole = f"{cell.end_to_end.summary.p50:.4g}" if cell.end_to_end else "–"
+    interval = f" [{cell.ratio.low:.2f}, {cell.ratio.high:.2f}]" if cell.ratio and cell.ratio.low and cell.ratio.high else ""
+    ratio = f"{strike}{cell.ratio.value:.2f}{interval}{strike}" if cell.ratio else "1"
+    whole = f"{strike}{cell.end_to_end.summary.p50:.4g}{strike}" if cell.end_to_end else "–"
     unstable = " *" if cell.latency.unstable else ""
     p50, p90 = (f"{strike}{value:.4g}{strike}" for value in (cell.latency.summary.p50, cell.latency.summary.p90))
     memory = f"{cell.memory[PEAK]:.0f}" if PEAK in cell.memory else "–"
@@ -105,8 +105,6 @@ def main() -> None:
             for which in ("first", "second"):
                 record = sweep(Path(name) / which, asked.models)
                 write_record(RECORDS / f"{which}.json", without_pictures(record))
-                if which == "first":
-                    shutil.copytree(Path(name) / "first" / "artifacts", Path(name) / "second" / "artifacts")
     write_page(read_record(RECORDS / "first.json"), comparison())
 
 

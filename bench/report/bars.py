@@ -68,7 +68,8 @@ _LINE, _HEAD = 20.0, 24.0
 def ratios(title: str, parts: Sequence[tuple[str, Sequence[Row]]]) -> Html:
     """Each part's latencies over its reference's, with their intervals, on one logarithmic axis."""
     found = [row.ratio for _, rows in parts for row in rows if row.ratio]
-    scale = log_axis([1.0, *(value for each in found for value in (each.low, each.value, each.high))], _NAMES, _PLOT)
+    ends = [value for each in found for value in (each.low, each.value, each.high) if value is not None]
+    scale = log_axis([1.0, *ends], _NAMES, _PLOT)
     drawn: list[Html] = []
     top = 16.0
     for heading, rows in parts:
@@ -104,9 +105,9 @@ def _ratio(row: Row, scale: Axis, y: float) -> Html:
         "g",
         tag("title", _ratio_words(row)),
         svg.text(8, y + 4, short(row.name, 20), struck),
-        svg.whisker(scale, row.ratio.low, row.ratio.high, y, 3),
+        *([svg.whisker(scale, row.ratio.low, row.ratio.high, y, 3)] if row.ratio.low and row.ratio.high else []),
         sign,
-        svg.text(_VALUES, y + 4, f"{middle} ({low}–{high})", f"end {struck}".strip()),
+        svg.text(_VALUES, y + 4, f"{middle} ({low}–{high})" if low else middle, f"end {struck}".strip()),
     )
 
 

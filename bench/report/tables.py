@@ -110,7 +110,7 @@ def _ratio(cell: Cell) -> str | Html:
     if cell.ratio is None:
         return ""
     middle, low, high = wording.ratio_figures(cell.ratio)
-    interval = f" {low}\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}{high}"
+    interval = f" {low}\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}{high}" if low else f" {wording.NO_INTERVAL}"
     return join([middle, tag("small", interval), tag("small", " ", wording.verdict(cell.ratio))])
 
 

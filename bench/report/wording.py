@@ -50,21 +50,27 @@ def group_title(subject: Subject) -> str:
     return f"{subject.model} ×{subject.scale}{weights}, {size(subject.size)} input, {subject.device}"
 
 
+NO_INTERVAL = "too few rounds for an interval"
+
+
 def ratio(value: Ratio) -> str:
     """A ratio with its interval."""
     middle, low, high = ratio_figures(value)
-    return f"{middle} ({low} to {high})"
+    return f"{middle} ({low} to {high})" if low else f"{middle} ({NO_INTERVAL})"
 
 
 def ratio_figures(value: Ratio) -> tuple[str, str, str]:
-    """A ratio and the ends of its interval: two decimals, more where it is small or its interval narrow."""
-    decimals = 4 if value.value < 0.01 else 3 if value.value < 0.1 or value.high - value.low < 0.005 else 2
-    middle, low, high = (f"{number:,.{decimals}f}" for number in (value.value, value.low, value.high))
+    """A ratio and the ends of its interval, "" where it has none: two decimals, more where it is small or its interval narrow."""
+    narrow = value.low is not None and value.high is not None and value.high - value.low < 0.005
+    decimals = 4 if value.value < 0.01 else 3 if value.value < 0.1 or narrow else 2
+    middle, low, high = ("" if each is None else f"{each:,.{decimals}f}" for each in (value.value, value.low, value.high))
     return middle, low, high
 
 
 def verdict(value: Ratio) -> str:
     """What the interval allows to say."""
+    if value.low is None or value.high is None:
+        return "not decided"
     if value.high < 1:
         return "faster"
     return "slower" if value.low > 1 else "no difference shown"

@@ -31,7 +31,7 @@ def compare(
         str | None,
         typer.Option(
             metavar="PERCENT",
-            help="Exit with 5 when a cell is slower by more than so many percent, as in 5%, or fails in B only.",
+            help="Exit with 5 when a cell is slower by more than so many percent (5%), fails or lacks in B; or all is noise.",
         ),
     ] = None,
     as_json: Json = False,
@@ -46,7 +46,7 @@ def compare(
     comparison = run(*records)
     for warning in comparison.warnings:
         show.warn(warning)
-    failed = () if limit is None else comparison.regressions(limit)
+    failed = () if limit is None else _failed(comparison, limit)
     data: dict[str, Any] = {"a": str(a), "b": str(b), **comparison.to_json()}
     if limit is not None:
         data["gate"] = {"limit": limit, "passed": not failed, "failed": failed, "blind": comparison.blind(limit)}
@@ -55,10 +55,18 @@ def compare(
         return
     if blind := comparison.blind(limit):
         where = ", ".join(blind)
-        show.warn(f"a slowdown of {100 * limit:g}% would not be seen, for noise or for want of a figure in B, in: {where}")
+        show.warn(f"noise would hide a slowdown of {100 * limit:g}% in: {where}")
     if failed:
         listed = "\n".join(f"  {reason}" for reason in failed)
-        raise RegressionError(f"slower than A by more than {fail_if_slower}, or broken:\n{listed}")
+        raise RegressionError(f"the gate of {fail_if_slower} does not let B through:\n{listed}")
+
+
+def _failed(comparison: "Comparison", limit: float) -> tuple[str, ...]:
+    """Why the gate does not open. One that cannot see must not."""
+    hidden = comparison.blind(limit)
+    if all(row.key in hidden for row in comparison.rows if row.decided):
+        return (*comparison.regressions(limit), f"no cell was measured surely enough to show a slowdown of {100 * limit:g}%")
+    return comparison.regressions(limit)
 
 
 def _percent(words: str) -> float:

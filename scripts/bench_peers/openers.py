@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from edgesr.runtime import Bound
 from edgesr.tensors import FloatArray
 
 Run = Callable[[FloatArray], FloatArray]
@@ -18,13 +19,9 @@ class Peer:
     def __init__(self, run: Run, settings: dict[str, str]) -> None:
         self.run, self.settings = run, settings
 
-    def bind(self, image: FloatArray) -> Callable[[], None]:
+    def bind(self, image: FloatArray) -> Bound:
         """A run of the image, for the harness."""
-
-        def run() -> None:
-            self.run(image)
-
-        return run
+        return Bound(lambda: self.run(image), lambda output: output)
 
 
 def onnx(*, path: str, threads: int) -> Peer:

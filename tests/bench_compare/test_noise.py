@@ -57,6 +57,16 @@ def test_where_noise_hides_it_the_smallest_change_says_so(planted: Any) -> None:
     assert row.key in comparison.blind(0.05)
 
 
+def test_a_median_between_two_modes_is_not_trusted() -> None:
+    """A tenth of the samples changes sides, and the median goes from one mode to the other."""
+    generator = np.random.default_rng(0)
+    a, b = (Times([[int(ns) for ns in generator.permutation([40] * 5 + [50] * 4)] for _ in range(40)]) for _ in range(2))
+    assert a.slope() == pytest.approx((0.0, np.log(50 / 40)))
+    found = change(a, b)
+    assert found.value == 0
+    assert found.smallest >= 0.25 - 1e-9
+
+
 def test_more_rounds_show_smaller_changes() -> None:
     def times(rounds: int, seed: int) -> Times:
         samples = np.random.default_rng(seed).normal(50e6, 5e6, (rounds, 1)).astype(int).tolist()

@@ -1,11 +1,13 @@
 """Runtimes with a known fault, for the harness to find. A worker imports this file by name."""
 
+import importlib
 import os
 import time
 from collections.abc import Callable
 
 import numpy as np
 
+from edgesr.runtime import Bound
 from edgesr.tensors import FloatArray, Size, SizeRule
 
 _MS = 0.02
@@ -25,8 +27,8 @@ class Planted:
         self._work()
         return enlarged(image)
 
-    def bind(self, image: FloatArray) -> Callable[[], None]:
-        return self._work
+    def bind(self, image: FloatArray) -> Bound:
+        return Bound(lambda: self.run(image), lambda output: output)
 
     def _work(self) -> None:
         self._runs += 1
@@ -43,6 +45,20 @@ class WrongPixels(Planted):
 class NotANumber(Planted):
     def run(self, image: FloatArray) -> FloatArray:
         return super().run(image) * np.float32("nan")
+
+
+class Lazy(Planted):
+    """Does the work when it is asked, and nothing while it is timed."""
+
+    def bind(self, image: FloatArray) -> Bound:
+        return Bound(lambda: np.zeros_like(enlarged(image)), lambda output: output)
+
+
+class WrongLater(Planted):
+    """Right for ten runs."""
+
+    def run(self, image: FloatArray) -> FloatArray:
+        return super().run(image) * np.float32(1 if self._runs <= 10 else 0.5)
 
 
 def enlarged(image: FloatArray) -> FloatArray:
@@ -73,6 +89,14 @@ def wrong() -> Planted:
     return WrongPixels(lambda _: time.sleep(_MS))
 
 
+def lazy() -> Planted:
+    return Lazy(lambda _: None)
+
+
+def wrong_later() -> Planted:
+    return WrongLater(lambda _: time.sleep(_MS))
+
+
 def not_a_number() -> Planted:
     return NotANumber(lambda _: time.sleep(_MS))
 
@@ -94,9 +118,28 @@ def hanging() -> Planted:
     return Planted(lambda run: time.sleep(3600) if run == 5 else time.sleep(_MS))
 
 
+def warming_up() -> Planted:
+    """Each of the first runs is quicker than the one before by a few per cent."""
+    return Planted(lambda run: time.sleep(_MS * max(1.0, 4 - 0.2 * run)))
+
+
+def threads() -> Planted:
+    """Says what a library would read of the environment."""
+    planted = steady()
+    planted.settings = {"OMP_NUM_THREADS": os.environ["OMP_NUM_THREADS"]}
+    return planted
+
+
 def talkative() -> Planted:
     print("a library that prints to standard output")  # noqa: T201  # it is what is tested
     return steady()
+
+
+def with_torch_later() -> Planted:
+    def after_run(_: int) -> None:
+        importlib.import_module("torch")
+
+    return Planted(after_run)
 
 
 def with_torch() -> Planted:

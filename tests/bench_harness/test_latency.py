@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from edgesr.bench.child import CellError, CellTimeoutError, Child, Opening
 from edgesr.bench.latency import Files, measure
+from edgesr.bench.machine import busy
 from edgesr.bench.protocol import Protocol
 from edgesr.bench.statistics import ratio_of_medians
 
@@ -70,6 +72,66 @@ def test_parity_is_measured_on_the_same_picture(plant: Plant, files: Files, shor
     assert found.facts["right"]["parity"]["psnr_db"] == 300
     assert found.facts["wrong"]["parity"]["psnr_db"] < 20
     assert found.facts["wrong"]["difference_white"] > 0.1
+
+
+def test_what_is_compared_is_what_is_timed(plant: Plant, files: Files, short: Protocol) -> None:
+    found = measure({"lazy": plant("lazy"), "later": plant("wrong_later")}, files, short, silent)
+    assert found.facts["lazy"]["parity"]["psnr_db"] < 20
+    assert found.facts["later"]["parity"]["psnr_db"] < 20
+
+
+def test_torch_is_found_whenever_it_comes(plant: Plant, files: Files, short: Protocol) -> None:
+    found = measure({"a": plant("with_torch_later")}, files, short, silent)
+    assert "has imported PyTorch" in str(found.failures["a"])
+
+
+def test_warm_up_lasts_until_runs_are_alike(plant: Plant, files: Files, short: Protocol) -> None:
+    found = measure({"a": plant("warming_up")}, files, short, silent)
+    warm_up = found.latency["a"].warm_up
+    assert len(warm_up) > 10
+    assert max(warm_up[-3:]) <= 1.1 * min(warm_up[-3:])
+
+
+def test_libraries_are_told_the_number_of_threads(plant: Plant, files: Files, short: Protocol) -> None:
+    found = measure({"a": replace(plant("threads"), threads=3)}, files, short, silent)
+    assert found.facts["a"]["settings"] == {"OMP_NUM_THREADS": "3"}
+
+
+def test_turns_have_an_order_of_their_own_and_begin_with_an_untimed_run(
+    plant: Plant, files: Files, short: Protocol, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[int, int]] = []
+    ask = Child.ask
+
+    def counted(child: Child, do: str, **request: Any) -> dict[str, Any]:
+        if do == "time" and request["untimed"]:
+            asked.append((child.pid, request["untimed"]))
+        return ask(child, do, **request)
+
+    monkeypatch.setattr(Child, "ask", counted)
+    found = measure({name: plant("steady") for name in "abc"}, files, short, silent)
+    rounds = [tuple(pid for pid, _ in asked[start : start + 3]) for start in range(0, len(asked), 3)]
+    assert len(rounds) == len(found.latency["a"].rounds)
+    assert all(len(set(each)) == 3 for each in rounds)
+    assert len(set(rounds)) > 1
+    assert {untimed for _, untimed in asked} == {1}
+
+
+def test_other_work_is_said(plant: Plant, files: Files, short: Protocol, monkeypatch: pytest.MonkeyPatch) -> None:
+    if busy() is None:
+        pytest.skip("this system does not tell how its processors are used")
+    for seconds, said in ((0.0, False), (10.0, True)):
+        monkeypatch.setattr("edgesr.bench.latency.contention", lambda *_, seconds=seconds: seconds)
+        found = measure({"a": plant("steady")}, files, short, silent)
+        assert any(reason.startswith("contention") for reason in found.latency["a"].unstable) == said
+
+
+def test_a_slow_cell_gets_its_rounds_whatever_the_limit(plant: Plant, files: Files, short: Protocol) -> None:
+    found = measure({"a": plant("steady")}, files, replace(short, limit=0, rounds=4), silent)
+    timing = found.latency["a"]
+    assert len(timing.rounds) == 4
+    assert timing.stopped_by.startswith("time limit")
+    assert "few rounds: 4, of 5 that an interval needs" in timing.unstable
 
 
 def test_a_worker_with_torch_is_refused_unless_it_is_pytorch(plant: Plant, files: Files, short: Protocol) -> None:

@@ -39,7 +39,7 @@ def sweep(plant: Plant, files: Files, short: Protocol, tmp_path: Path, monkeypat
         )
         for model, runtimes in names.items()
     )
-    quicker = replace(short, runs=8, seconds=0.1)
+    quicker = replace(short, runs=8, rounds=5, seconds=0.1)
     return Sweep(groups=groups, protocol=quicker, device="cpu", folder=tmp_path / "out", command="edgesr bench one two")
 
 
@@ -70,6 +70,8 @@ def test_figures_stand_beside_each_other_with_their_names(sweep: Sweep) -> None:
     assert reference.ratio is None
     assert slower.ratio
     assert slower.ratio.to == reference.subject.key
+    assert slower.ratio.low
+    assert slower.ratio.high
     assert 1.0 < slower.ratio.low < slower.ratio.value < slower.ratio.high
     assert {"peak RSS of the process", "RSS after the bare import"} <= slower.memory.keys()
     assert slower.end_to_end
@@ -105,6 +107,31 @@ def test_an_interrupted_sweep_goes_on(sweep: Sweep, monkeypatch: pytest.MonkeyPa
     assert again == ["two-x2 20x30 cpu"]
     assert record.complete
     assert record.cells[:6] == half.cells
+
+
+def test_time_left_is_that_of_the_groups_to_come(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[tuple[str, int]] = []
+    monkeypatch.setattr(module, "_measured", lambda group, sweep, say: say(group.name) or ())
+    monkeypatch.setattr("time.monotonic", iter(range(0, 1000, 100)).__next__)
+    run(sweep, progress=lambda stage, done=0, total=None: said.append((stage, done)))
+    assert said == [("one-x2 20x30 cpu", 0), ("two-x2 20x30 cpu; about 2 min left", 1)]
+
+
+def test_an_earlier_sweeps_artifacts_are_not_measured(sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = tmp_path / "out" / "artifacts" / "one"
+    old.mkdir(parents=True)
+    cell = sweep.groups[0].cells[0]
+    planned = replace(cell, step="made anew", opening=replace(cell.opening, arguments={"folder": str(old)}))
+    monkeypatch.setattr(module, "_measured", lambda *_: ())
+    run(replace(sweep, groups=(replace(sweep.groups[0], cells=(planned,)),)))
+    assert not old.exists()
+
+
+def test_a_few_rounds_give_no_interval(sweep: Sweep) -> None:
+    _, record = run(replace(sweep, protocol=replace(sweep.protocol, limit=0, rounds=2)))
+    ratio = record.cells[1].ratio
+    assert ratio
+    assert (ratio.low, ratio.high) == (None, None)
 
 
 def test_another_sweep_is_not_mixed_in(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:

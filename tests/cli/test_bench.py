@@ -1,5 +1,6 @@
 """`edgesr bench`: what is planned, what is refused, and one real sweep."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from edgesr.artifact import Artifact
 from edgesr.bench.cells import DEFAULT_MODELS, Request, groups
 from edgesr.bench.record import read_record
+from edgesr.errors import UsageError
 
 Command = Callable[..., Any]
 
@@ -24,6 +26,16 @@ def test_an_artifact_folder_is_measured_as_it_is(vapsr_s: Artifact, tmp_path: Pa
     reference, cell = group.cells
     assert (cell.subject.model, cell.subject.artifact, cell.step) == ("vapsr-s", "vapsr-s", "")
     assert reference.opening.arguments["folder"] == str(vapsr_s.folder)
+
+
+def test_folders_of_one_name_are_told_apart(vapsr_s: Artifact, tmp_path: Path) -> None:
+    for name in ("before", "after"):
+        shutil.copytree(vapsr_s.folder, tmp_path / name / "net")
+    folders = tuple(str(tmp_path / name / "net") for name in ("before", "after"))
+    planned = groups(Request(models=folders, runtimes=("ort",), sizes=("24x32",)), tmp_path)
+    assert [group.cells[1].subject.artifact for group in planned] == list(folders)
+    with pytest.raises(UsageError, match="would be measured twice"):
+        groups(Request(models=("vapsr-s", "vapsr-s")), tmp_path)
 
 
 @pytest.mark.parametrize(

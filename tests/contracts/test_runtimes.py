@@ -77,7 +77,9 @@ def test_what_is_bound_runs_again_and_again(name: str, runtime: Runtime, vapsr_s
     expected = session.run(image)
     bound = session.bind(image)
     bound()
+    np.testing.assert_allclose(bound.output(), expected, rtol=0, atol=1e-6)
     bound()
+    np.testing.assert_array_equal(bound.output(), bound.output())
     np.testing.assert_array_equal(session.run(image), expected)
     with pytest.raises(UsageError):
         session.bind(np.zeros((3, 9, 14), np.float32))
