@@ -164,7 +164,7 @@ def upsample_bilinear(
 ) -> Tensor:
     """x with linear interpolation between pixels."""
     aligned = flag(align_corners)
-    if not aligned and (half_pixel_centers is None or not flag(half_pixel_centers)):
-        raise NotImplementedError("upsample_bilinear without half-pixel centres")
+    if half_pixel_centers is not None and flag(half_pixel_centers) == aligned:
+        raise NotImplementedError("upsample_bilinear with corners and half-pixel centres, or neither")
     factors = (scalar(scale_factor_height), scalar(scale_factor_width))
     return F.interpolate(x, scale_factor=factors, mode="bilinear", align_corners=aligned)

@@ -1,0 +1,1 @@
+"""From an ONNX graph of one size to Core ML's MIL: one small function for each operator that our graphs have."""

@@ -1,0 +1,79 @@
+"""Convolutions and products of matrices."""
+
+import numpy as np
+
+from edgesr.export.mil.node import Lowered, Node, lowers, rank
+
+
+def _padding(node: Node, axes: int) -> list[int]:
+    """ONNX names all sides before and then all after; MIL goes axis by axis."""
+    node.only("auto_pad", "NOTSET", "NOTSET", "VALID")
+    pads = list(node.attribute("pads", [0] * (2 * axes)))
+    return [side for axis in range(axes) for side in (pads[axis], pads[axes + axis])]
+
+
+@lowers("Conv")
+def conv(node: Node) -> Lowered:
+    """A convolution over one or two axes. A bias that is computed is added afterwards, for Core ML takes constants there."""
+    x, weight, bias = node.input(0), node.input(1), node.input(2)
+    axes = rank(weight) - 2
+    constant = bias is None or isinstance(bias, np.ndarray)
+    y = node.mb.conv(
+        x=x,
+        weight=weight,
+        **({"bias": bias} if bias is not None and constant else {}),
+        strides=list(node.attribute("strides", [1] * axes)),
+        pad_type="custom",
+        pad=_padding(node, axes),
+        dilations=list(node.attribute("dilations", [1] * axes)),
+        groups=int(node.attribute("group", 1)),
+        name=node.name,
+    )
+    if constant:
+        return y
+    spread = node.mb.reshape(x=bias, shape=[1, -1, *[1] * axes], name=f"{node.name}_bias")
+    return node.mb.add(x=y, y=spread, name=f"{node.name}_with_bias")
+
+
+@lowers("ConvTranspose")
+def conv_transpose(node: Node) -> Lowered:
+    """A transposed convolution with constant weights."""
+    weight, bias = node.array(1, "weights"), node.array(2, "biases")
+    assert weight is not None
+    axes = weight.ndim - 2
+    node.only("output_shape", None, None)
+    if any(node.attribute("output_padding", [0] * axes)):
+        raise node.refusal("output_padding is not zero")
+    return node.mb.conv_transpose(
+        x=node.input(0),
+        weight=weight,
+        **({"bias": bias} if bias is not None else {}),
+        strides=list(node.attribute("strides", [1] * axes)),
+        pad_type="custom",
+        pad=_padding(node, axes),
+        dilations=list(node.attribute("dilations", [1] * axes)),
+        groups=int(node.attribute("group", 1)),
+        name=node.name,
+    )
+
+
+@lowers("Gemm")
+def gemm(node: Node) -> Lowered:
+    """alpha·A·B + beta·C; a linear layer where B and C are constants, which is all that our graphs have."""
+    a, b, c = node.input(0), node.array(1, "weights"), node.array(2, "biases")
+    assert b is not None
+    if node.attribute("transA", 0):
+        a = node.mb.transpose(x=a, perm=[1, 0], name=f"{node.name}_transposed")
+    weight = b if node.attribute("transB", 0) else b.T
+    weight = np.ascontiguousarray(weight * np.float32(node.attribute("alpha", 1.0)))
+    bias = None if c is None else np.broadcast_to(c * np.float32(node.attribute("beta", 1.0)), weight.shape[:1]).copy()
+    return node.mb.linear(x=a, weight=weight, **({} if bias is None else {"bias": bias}), name=node.name)
+
+
+@lowers("MatMul")
+def matmul(node: Node) -> Lowered:
+    """A·B in the last two axes; a linear layer where B is one constant matrix."""
+    a, b = node.input(0), node.input(1)
+    if isinstance(b, np.ndarray) and b.ndim == 2 and not isinstance(a, np.ndarray):
+        return node.mb.linear(x=a, weight=np.ascontiguousarray(b.T), name=node.name)
+    return node.mb.matmul(x=a, y=b, name=node.name)

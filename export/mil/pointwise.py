@@ -1,0 +1,99 @@
+"""Arithmetic, activations and normalisations."""
+
+from typing import Any
+
+import numpy as np
+
+from edgesr.export.mil.node import LOWERINGS, Lowered, Lowering, Node, lowers, rank
+
+_UNARY = {
+    "Abs": "abs",
+    "Cos": "cos",
+    "Erf": "erf",
+    "Exp": "exp",
+    "Identity": "identity",
+    "Relu": "relu",
+    "Sigmoid": "sigmoid",
+    "Sin": "sin",
+    "Sqrt": "sqrt",
+    "Tanh": "tanh",
+}
+_BINARY = {"Add": "add", "Div": "real_div", "Mul": "mul", "Pow": "pow", "Sub": "sub"}
+
+
+def _unary(operator: str) -> Lowering:
+    def lower(node: Node) -> Lowered:
+        return getattr(node.mb, operator)(x=node.input(0), name=node.name)
+
+    return lower
+
+
+def _binary(operator: str) -> Lowering:
+    def lower(node: Node) -> Lowered:
+        x, y = (_typed(node, index) for index in (0, 1))
+        return getattr(node.mb, operator)(x=x, y=y, name=node.name)
+
+    return lower
+
+
+def _typed(node: Node, index: int) -> Any:
+    """A constant as MIL wants it beside a float: an array of one number is the number."""
+    value = node.input(index)
+    return value.astype(np.float32) if isinstance(value, np.ndarray) and value.dtype == np.float64 else value
+
+
+LOWERINGS |= {kind: _unary(operator) for kind, operator in _UNARY.items()}
+LOWERINGS |= {kind: _binary(operator) for kind, operator in _BINARY.items()}
+
+
+@lowers("Neg")
+def neg(node: Node) -> Lowered:
+    """−x."""
+    return node.mb.mul(x=node.input(0), y=np.float32(-1), name=node.name)
+
+
+@lowers("Gelu")
+def gelu(node: Node) -> Lowered:
+    """GELU, exact or by tanh."""
+    approximate = node.only("approximate", "none", "none", "tanh")
+    mode = "EXACT" if approximate == "none" else "TANH_APPROXIMATION"
+    return node.mb.gelu(x=node.input(0), mode=mode, name=node.name)
+
+
+@lowers("LeakyRelu")
+def leaky_relu(node: Node) -> Lowered:
+    """x, or alpha·x where x is negative."""
+    return node.mb.leaky_relu(x=node.input(0), alpha=np.float32(node.attribute("alpha", 0.01)), name=node.name)
+
+
+@lowers("Softmax")
+def softmax(node: Node) -> Lowered:
+    """e^x over its sum along an axis."""
+    return node.mb.softmax(x=node.input(0), axis=int(node.attribute("axis", -1)), name=node.name)
+
+
+@lowers("LayerNormalization")
+def layer_normalization(node: Node) -> Lowered:
+    """Over the axes from `axis` on. Behind a transposition, over the axes where they come from: Core ML takes any."""
+    x = node.input(0)
+    gamma, beta = node.array(1, "weights"), node.array(2, "biases")
+    assert gamma is not None
+    first = int(node.attribute("axis", -1)) % rank(x)
+    axes = list(range(first, rank(x)))
+    operands = {"gamma": gamma, "epsilon": np.float32(node.attribute("epsilon", 1e-5))} | ({} if beta is None else {"beta": beta})
+    maker = x.op
+    if maker is not None and maker.op_type == "transpose" and len(axes) == 1:
+        perm = [int(axis) for axis in maker.perm.val]
+        y = node.mb.layer_norm(x=maker.x, axes=[perm[axes[0]]], **operands, name=node.name)
+        return node.mb.transpose(x=y, perm=perm, name=f"{node.name}_transposed")
+    return node.mb.layer_norm(x=x, axes=axes, **operands, name=node.name)
+
+
+@lowers("ReduceMean", "ReduceSum", "ReduceMax")
+def reduce(node: Node) -> Lowered:
+    """The mean, sum or maximum over axes, which stand in an input or, in older opsets, in an attribute."""
+    axes = node.ints(1, "axes")
+    if axes is None:
+        axes = list(range(rank(node.input(0))))
+    operator = {"ReduceMean": "reduce_mean", "ReduceSum": "reduce_sum", "ReduceMax": "reduce_max"}[node.kind]
+    return getattr(node.mb, operator)(x=node.input(0), axes=axes, keep_dims=bool(node.attribute("keepdims", 1)), name=node.name)
