@@ -29,6 +29,8 @@ TRAITS = {
     "fused_attention": "attention is one operator, of ONNX Runtime's own domain com.microsoft",
     "no_bicubic": "no bicubic interpolation, which most runtimes lack",
     "no_fft": "no Fourier transform and no complex numbers",
+    "no_run_time_kernels": "no convolution whose kernel is known at run time only",
+    "static_control_flow": "no loops: what is done depends on the size alone and is written out",
     "static_parts_apart": "what follows from the weights alone is a constant of the file, not mixed with what a run computes",
 }
 """What a rewrite can give and a target can need."""
