@@ -15,6 +15,14 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 FLOAT, HALF = ir.DataType.FLOAT, ir.DataType.FLOAT16
 _HALF_MAXIMUM = float(np.finfo(np.float16).max)
+_MOVING = frozenset(
+    {
+        *("Cast", "CastLike", "Compress", "Concat", "DepthToSpace", "Expand", "Flatten", "Gather", "GatherElements", "GatherND"),
+        *("Identity", "Pad", "Reshape", "Scan", "ScatterElements", "ScatterND", "Slice", "SpaceToDepth", "Split", "Squeeze"),
+        *("Tile", "Transpose", "Unsqueeze", "Where"),
+    }
+)
+"""What only moves numbers. It keeps the precision of what it is given, or an island's large numbers would not come out of it."""
 _ALWAYS_FLOAT = {"Resize": (1, 2)}
 """Inputs that ONNX types as float32 whatever the precision: the region and the scales."""
 
@@ -31,30 +39,49 @@ def in_half_precision(model: onnx.ModelProto, islands: Collection[str] = (), *, 
 
 
 def rounded_to_half(model: onnx.ModelProto, islands: Collection[str] = ()) -> onnx.ModelProto:
-    """The float32 graph with every tensor that `in_half_precision` makes float16 rounded to it.
+    """The graph of `in_half_precision`, computed in float32, with every float16 tensor of it rounded.
 
     Runs on every machine and rounds for certain, where a runtime without arithmetic in half leaves roundings out.
     """
+    made = ir.serde.deserialize_model(in_half_precision(model, islands))
+    for value in made.graph.initializers.values():
+        if value.dtype == HALF and value.const_value is not None:
+            value.const_value = ir.tensor(value.const_value.numpy().astype(np.float32), name=value.name)
+            value.dtype = FLOAT
+    for node in list(made.graph.all_nodes()):
+        for body in _bodies(node):
+            for given in body.inputs:
+                if given.dtype == HALF:
+                    given.dtype = FLOAT
+        for value in [output for output in node.outputs if output.dtype == HALF]:
+            value.dtype = FLOAT
+            _round(node, value)
+        if node.op_type == "Cast" and node.attributes["to"].as_int() == HALF:
+            node.attributes["to"] = ir.AttrInt64("to", int(FLOAT))
+    return ir.serde.serialize_model(made)
+
+
+def _round(node: ir.Node, value: ir.Value) -> None:
+    """Let whatever reads the node's float32 output read it rounded to float16."""
+    graph = node.graph
+    assert graph is not None
+    half = _cast(value, HALF)
+    full = _cast(half.outputs[0], FLOAT)
+    half.outputs[0].name, full.outputs[0].name = f"{value.name}_to_be_rounded", f"{value.name}_rounded"
+    value.replace_all_uses_with(full.outputs[0], replace_graph_outputs=True)
+    half.replace_input_with(0, value)
+    graph.insert_after(node, [half, full])
+
+
+def computing(model: onnx.ModelProto) -> frozenset[str]:
+    """The operator types that compute floats from the picture, which may be islands. The others only move them."""
     made = ir.serde.deserialize_model(onnx.shape_inference.infer_shapes(model))
     tensors = _Tensors(made)
-    for value in list(made.graph.initializers.values()):
-        weight = value.const_value
-        if value.dtype != FLOAT or weight is None or _overflows(value):
-            continue
-        if not any(tensors.is_island(use.node, islands) for use in value.uses()):
-            value.const_value = ir.tensor(weight.numpy().astype(np.float16).astype(np.float32), name=value.name)
-    for node in list(made.graph.all_nodes()):
-        if tensors.is_island(node, islands) or node.op_type == "Constant":
-            continue
-        # What a body hands out is rounded as the output of the node around it.
-        for value in [output for output in node.outputs if tensors.is_float(output) and not output.is_graph_output()]:
-            half = _cast(value, HALF)
-            full = _cast(half.outputs[0], FLOAT)
-            value.replace_all_uses_with(full.outputs[0])
-            half.replace_input_with(0, value)
-            assert node.graph is not None
-            node.graph.insert_after(node, [half, full])
-    return ir.serde.serialize_model(made)
+    return frozenset(
+        node.op_type
+        for node in made.graph.all_nodes()
+        if node.op_type not in _MOVING and any(tensors.is_of_picture(output) for output in node.outputs)
+    )
 
 
 class _Tensors:
@@ -69,10 +96,17 @@ class _Tensors:
         return value is not None and value.dtype in (FLOAT, HALF)
 
     def is_island(self, node: ir.Node, islands: Collection[str]) -> bool:
-        """Whether the operator stays in float32."""
+        """Whether the operator stays in float32; what makes its inputs has been converted before."""
         if node.op_type in islands or not any(output in self._of_picture for output in node.outputs):
             return True
+        moved = [value for value in node.inputs if value in self._of_picture] if node.op_type in _MOVING else []
+        if any(value.dtype == FLOAT for value in moved if value is not None):
+            return True
         return any(_overflows(value) for value in node.inputs if self.is_float(value))
+
+    def is_of_picture(self, value: ir.Value | None) -> bool:
+        """Whether the value is a float that depends on the picture."""
+        return value is not None and value in self._of_picture
 
     def _walk(self, graph: ir.Graph) -> None:
         for node in graph:

@@ -7,24 +7,14 @@ import numpy as np
 import onnx
 
 from edgesr.errors import ParityError
-from edgesr.export.half_precision import in_half_precision, rounded_to_half
-from edgesr.export.onnx_graph import INPUT, all_nodes
+from edgesr.export.half_precision import computing, in_half_precision, rounded_to_half
+from edgesr.export.onnx_graph import INPUT
 from edgesr.parity import PICTURE, Difference, Edge, difference
 from edgesr.progress import Progress, silent
 from edgesr.tensors import FloatArray
 
 _HEADROOM_DB = 3.0
 """Above the budget, for pictures that are harder than the one measured."""
-
-_ARITHMETIC = frozenset(
-    {
-        *("Add", "Div", "Mul", "Pow", "Sqrt", "Sub"),
-        *("Erf", "Exp", "Gelu", "LeakyRelu", "Sigmoid", "Softmax"),
-        *("Conv", "Einsum", "MatMul", "MultiHeadAttention", "Resize"),
-        *("AveragePool", "GlobalAveragePool", "LayerNormalization", "ReduceMax", "ReduceMean", "ReduceSum"),
-    }
-)
-"""What computes. Everything else moves numbers, and float32 around it would gain nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,24 +52,39 @@ def find_islands(
     """The operator types that must stay in float32 for `psnr_db` on the picture, and what is reached with them.
 
     graph: float32. picture (1,3,H,W) and the reference's output for it. None at first; then, as long as the budget is missed, the
-    type is added that raises the PSNR most. Every tensor outside of islands is rounded to float16 between operators, whose own
-    sums run in float32, as they do on tensor cores; hardware that sums in half loses more.
-    Raises ParityError when float32 everywhere would not do either.
+    type is added that raises the PSNR most; all are, where no single type helps, as with numbers too large for half that go from
+    one to another. Those that the budget does not need are left out again. Every tensor outside of islands is rounded to float16
+    between operators, whose own sums run in float32, as they do on tensor cores; hardware that sums in half loses more. Raises
+    ParityError when the budget needs float32 everywhere, or more.
     """
-    candidates = {node.op_type for node in all_nodes(graph.graph)} & _ARITHMETIC
-    islands: set[str] = set()
-    best = _measured(graph, islands, picture, expected)
-    while best.psnr_db < psnr_db + _HEADROOM_DB and candidates - islands:
-        progress(f"half precision reaches {best.psnr_db:.1f} dB; looking for what needs float32", len(islands), len(candidates))
-        tried = {name: _measured(graph, islands | {name}, picture, expected) for name in sorted(candidates - islands)}
+    candidates = computing(graph)
+    wanted = psnr_db + _HEADROOM_DB
+
+    def measured(islands: frozenset[str]) -> Difference:
+        return _measured(graph, islands, picture, expected)
+
+    def tell(best: Difference, tried: int) -> None:
+        progress(f"half precision reaches {best.psnr_db:.1f} dB; looking for what needs float32", tried, len(candidates))
+
+    islands: frozenset[str] = frozenset()
+    best = measured(islands)
+    while best.psnr_db < wanted and candidates - islands:
+        tell(best, len(islands))
+        tried = {name: measured(islands | {name}) for name in sorted(candidates - islands)}
         chosen = max(tried, key=lambda name: tried[name].psnr_db)
-        if tried[chosen].psnr_db <= best.psnr_db:
+        if not tried[chosen].psnr_db > best.psnr_db:
             break
-        islands.add(chosen)
-        best = tried[chosen]
+        islands, best = islands | {chosen}, tried[chosen]
     if best.psnr_db < psnr_db:
+        islands, best = candidates, measured(candidates)
+    for number, name in enumerate(sorted(islands)):
+        tell(best, number)
+        without = measured(islands - {name})
+        if without.psnr_db >= wanted:
+            islands, best = islands - {name}, without
+    if best.psnr_db < psnr_db or islands == candidates:
         raise ParityError(
-            f"half precision reaches {best.psnr_db:.1f} dB on the picture (at least {psnr_db:.0f})",
+            f"half precision cannot reach {psnr_db:.0f} dB on the picture: float32 everywhere has {best.psnr_db:.1f} dB",
             hint="Export with --precision fp32, or accept less: --budget DB.",
         )
     return tuple(sorted(islands)), best

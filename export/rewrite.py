@@ -56,8 +56,8 @@ class Rewrite:
     """One exact rewrite.
 
     equation: the identity in one line. serves: the traits that its replacements have. after: rewrites that must run before.
-    replace: a module -> its replacement, a Refusal for a near miss, or None for a module that it does not concern; it must not
-        alter the module, but may share its parameters.
+    replace: a module -> its replacement, a Refusal for a near miss, or None for a module that it does not concern, such as one of
+        a class that inherits from a known one; it must not alter the module, but may share its parameters.
     witnesses: modules that match, float64, with inputs. near_misses: modules that must be refused.
     functions: texts of the ONNX functions that its replacements call while they are exported (see `onnx_functions`).
     """

@@ -38,6 +38,8 @@ class OpenVinoSession:
     def bind(self, image: FloatArray) -> Bound:
         """A run of the image from memory that OpenVINO reads without a copy; see `RuntimeSession.bind`."""
         self.sizes.check(size_of(image))
+        if isinstance(self._batch, int) and len(image) != self._batch:
+            return Bound(lambda: self.run(image), lambda output: output)
         feed = {0: np.ascontiguousarray(image, dtype=self._dtype)}
 
         return Bound(

@@ -41,6 +41,8 @@ class OrtSession:
     def bind(self, image: FloatArray) -> Bound:
         """A run of the image from memory that the session reads without a copy; see `RuntimeSession.bind`."""
         self.sizes.check(size_of(image))
+        if isinstance(self._batch, int) and len(image) != self._batch:
+            return Bound(lambda: self.run(image), lambda output: output)
         feed = {self._input: np.ascontiguousarray(image, dtype=self._dtype)}
 
         return Bound(lambda: self._session.run(None, feed), lambda outputs: outputs[0])

@@ -48,6 +48,11 @@ def _unforeseen(error: Exception, output: Output) -> int:
     if callable(show) and hasattr(error, "exit_code"):
         show()
         return int(error.exit_code)
+    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):  # PyTorch has no exception of its own for it
+        output.error(
+            "there is not enough memory for this", "Take a smaller size or fewer pixels at a time; --help names the options."
+        )
+        return 1
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         output.error(f"{where}{error.strerror or error}", "Check the path, its permissions and the free space.")

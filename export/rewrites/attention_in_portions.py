@@ -171,7 +171,7 @@ def in_portions(whole: WindowAttentionInTurn) -> WindowAttentionInPortions:
 def _replace(module: nn.Module) -> nn.Module | Refusal | None:
     if isinstance(module, WindowAttentionInPortions):
         return Refusal(reason="its queries are taken in portions already")
-    return in_portions(module) if isinstance(module, WindowAttentionInTurn) else None
+    return in_portions(module) if type(module) is WindowAttentionInTurn else None
 
 
 def _witnesses() -> Sequence[Witness]:

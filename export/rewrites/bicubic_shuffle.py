@@ -61,7 +61,7 @@ def _replace(module: nn.Module) -> nn.Module | Refusal | None:
         return Refusal(reason="its bicubic enlargement is a convolution already")
     if isinstance(module, nn.Upsample) and module.mode == "bicubic":
         return Refusal(reason="its result need not meet a pixel shuffle")
-    return BicubicShuffle(module.scale) if isinstance(module, BicubicTail) else None
+    return BicubicShuffle(module.scale) if type(module) is BicubicTail else None
 
 
 def _witnesses() -> Sequence[Witness]:

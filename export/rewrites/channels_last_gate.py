@@ -89,7 +89,7 @@ def _half(layer: nn.Linear, half: int) -> nn.Linear:
 def _replace(module: nn.Module) -> nn.Module | Refusal | None:
     if isinstance(module, GatedMLPInHalves):
         return Refusal(reason="its halves are apart already")
-    return GatedMLPInHalves(module) if isinstance(module, GatedMLP) else None
+    return GatedMLPInHalves(module) if type(module) is GatedMLP else None
 
 
 def _witnesses() -> Sequence[Witness]:

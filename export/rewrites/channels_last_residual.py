@@ -52,9 +52,9 @@ class ChannelsLastBlocks(nn.Module):
 
 
 def _replace(module: nn.Module) -> nn.Module | Refusal | None:
-    if not isinstance(module, nn.Sequential) or not any(isinstance(part, VastAttentionBlock) for part in module):
+    if type(module) is not nn.Sequential or not any(type(part) is VastAttentionBlock for part in module):
         return None
-    blocks = [part for part in module if isinstance(part, VastAttentionBlock)]
+    blocks = [part for part in module if type(part) is VastAttentionBlock]
     if len(blocks) < len(module):
         return Refusal(reason="another module stands between the blocks")
     return ChannelsLastBlocks(blocks) if len(blocks) > 1 else Refusal(reason="a single block has no stream to the next")

@@ -94,7 +94,7 @@ def _pointwise(matrix: Tensor, bias: Tensor | None, dtype: torch.dtype) -> nn.Co
 def _replace(module: nn.Module) -> nn.Module | Refusal | None:
     if isinstance(module, ComposedBlock):
         return Refusal(reason="its projections are composed already")
-    if not isinstance(module, Block):
+    if type(module) is not Block:
         return None
     dim = module.conv_out.in_channels
     for ffn, conv in zip(module.convffns, module.pconvs, strict=True):

@@ -213,7 +213,7 @@ def _row_transforms(width: int, like: Tensor) -> tuple[Tensor, Tensor, Tensor, T
 def _replace(module: nn.Module) -> nn.Module | Refusal | None:
     if isinstance(module, FourierMatmul):
         return Refusal(reason="it is made of matrix products already")
-    if not isinstance(module, FourierUnit):
+    if type(module) is not FourierUnit:
         return None
     if module.conv_layer.bias is not None:
         return Refusal(reason="its convolution has a bias, which the halves of the spectrum would both get")

@@ -40,7 +40,9 @@ class FusedAttention(nn.Module):
 def _replace(module: nn.Module) -> nn.Module | Refusal | None:
     if isinstance(module, FusedAttention):
         return Refusal(reason="it is one operator already")
-    return FusedAttention(module) if isinstance(module, LocalAttentionInRows | AttentionToReducedMap) else None
+    if type(module) is LocalAttentionInRows or type(module) is AttentionToReducedMap:
+        return FusedAttention(module)
+    return None
 
 
 def _witnesses() -> Sequence[Witness]:

@@ -161,7 +161,7 @@ def _cut(row: Tensor, column: Tensor, h: int, w: int) -> Tensor:
 def _replace(module: nn.Module) -> nn.Module | Refusal | None:
     if isinstance(module, LocalAttentionInRows):
         return Refusal(reason="its rectangles are gathered row by row already")
-    return LocalAttentionInRows(module) if isinstance(module, LocalAttention) else None
+    return LocalAttentionInRows(module) if type(module) is LocalAttention else None
 
 
 def _witnesses() -> Sequence[Witness]:

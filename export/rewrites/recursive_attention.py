@@ -175,7 +175,7 @@ class AttentionToReducedMap(nn.Module):
 def _replace(module: nn.Module) -> nn.Module | Refusal | None:
     if isinstance(module, AttentionToReducedMap):
         return Refusal(reason="its reductions are counted already")
-    return AttentionToReducedMap(module) if isinstance(module, RecursiveGeneralizationAttention) else None
+    return AttentionToReducedMap(module) if type(module) is RecursiveGeneralizationAttention else None
 
 
 def _witnesses() -> Sequence[Witness]:

@@ -54,7 +54,7 @@ class DepthwiseInTurn(nn.Module):
 def _replace(module: nn.Module) -> nn.Module | Refusal | None:
     if isinstance(module, DepthwiseInTurn):
         return Refusal(reason="its samples are convolved one by one already")
-    return DepthwiseInTurn(module.side) if isinstance(module, PerSampleDepthwise) else None
+    return DepthwiseInTurn(module.side) if type(module) is PerSampleDepthwise else None
 
 
 def _witnesses() -> Sequence[Witness]:

@@ -38,7 +38,7 @@ class SplitLongRangeConv(nn.Module):
 def _replace(module: nn.Module) -> nn.Module | Refusal | None:
     if isinstance(module, LongRangeConv | SplitLongRangeConv):
         return Refusal(reason="its kernels are convolved one by one already")
-    if not isinstance(module, SeparableLongRangeConv):
+    if type(module) is not SeparableLongRangeConv:
         return None
     if module.margin < 0:
         return Refusal(reason="its large kernel is smaller than the dynamic one, which is cut down to it")

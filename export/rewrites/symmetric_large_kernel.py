@@ -127,7 +127,7 @@ def _replace(module: nn.Module) -> nn.Module | Refusal | None:
         return Refusal(reason="its large kernel is depthwise and need not be symmetric")
     if isinstance(module, RowTiledConv):
         return Refusal(reason="its kernel is convolved in tiles of rows already")
-    if not isinstance(module, SymmetricConv):
+    if type(module) is not SymmetricConv:
         return None
     if module.side % 2 == 0:
         return Refusal(reason=f"a kernel of {module.side} rows has no middle row")

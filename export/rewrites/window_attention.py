@@ -148,7 +148,7 @@ def _linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:
 def _replace(module: nn.Module) -> nn.Module | Refusal | None:
     if isinstance(module, WindowAttentionInTurn):
         return Refusal(reason="its windows are taken one by one already")
-    return in_turn(module) if isinstance(module, WindowAttention) else None
+    return in_turn(module) if type(module) is WindowAttention else None
 
 
 def _witnesses() -> Sequence[Witness]:

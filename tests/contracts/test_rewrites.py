@@ -85,6 +85,16 @@ def test_near_misses_are_refused_with_a_reason(name: str, rewrite: Rewrite) -> N
 
 
 @each_rewrite
+def test_a_relative_that_computes_something_else_is_left_alone(name: str, rewrite: Rewrite) -> None:
+    """A class that inherits from the one that is replaced may have a forward of its own."""
+    for witness in rewrite.witnesses():
+        kind = type(witness.module)
+        relative = copy.deepcopy(witness.module)
+        relative.__class__ = type(f"Other{kind.__name__}", (kind,), {"forward": lambda self, *inputs: inputs[0]})
+        assert not isinstance(rewrite.replace(relative), nn.Module)
+
+
+@each_rewrite
 def test_it_is_not_applied_twice(name: str, rewrite: Rewrite) -> None:
     for witness in rewrite.witnesses():
         assert not isinstance(rewrite.replace(replaced(rewrite, witness.module)), nn.Module)

@@ -11,7 +11,7 @@ from onnx.shape_inference import infer_shapes
 from torch import nn
 
 from edgesr.export.onnx_graph import all_nodes, onnx_from_module
-from edgesr.export.rewrite import apply_plan, plan
+from edgesr.export.rewrite import apply_plan, plan, rewrites
 from edgesr.export.target import targets
 from edgesr.models._rgt_attention import RecursiveGeneralizationAttention, recursions
 from edgesr.models.rgt import RGT, RGTConfig
@@ -95,3 +95,16 @@ def test_no_rank_above_six_and_one_operator_for_each_attention() -> None:
     assert ranks
     assert max(ranks) <= 6
     assert sum(node.op_type == "MultiHeadAttention" for node in all_nodes(graph)) == 6  # two in each L-SA
+
+
+def test_the_bias_of_the_keys_moves_all_scores_of_a_query_alike() -> None:
+    """The rewrite leaves it out; its witnesses have none, for no output depends on it."""
+    module = RecursiveGeneralizationAttention(8, 4, heads=2).double()
+    seed_weights(module)
+    assert module.k.bias is not None
+    assert module.k.bias.abs().max() > 0
+    replacement = rewrites()["recursive-attention"].replace(module)
+    assert isinstance(replacement, nn.Module)
+    x = torch.randn(1, 35, 50, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    with torch.no_grad():
+        assert (replacement(x) - module(x)).abs().max() < 1e-12 * module(x).abs().max()
