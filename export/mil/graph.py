@@ -2,7 +2,7 @@
 
 import importlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,7 @@ def lowered(graph: onnx.GraphProto, mb: Any, x: Lowered) -> Lowered:
     return values[OUTPUT]
 
 
+_INT32 = (np.iinfo(np.int32).min, np.iinfo(np.int32).max)
 _FOLDED = frozenset({"Constant"})
 
 
@@ -79,8 +80,9 @@ def _narrow(value: Lowered | None) -> Lowered | None:
     """MIL has 32 bits for whole numbers, and for floats at most."""
     if not isinstance(value, np.ndarray):
         return value
-    kinds: Mapping[str, Any] = {"int64": np.int32, "float64": np.float32}
-    return value.astype(kinds.get(value.dtype.name, value.dtype))
+    if value.dtype == np.int64:
+        return value.clip(*_INT32).astype(np.int32)  # a cut's end may be as large as there are numbers
+    return value.astype(np.float32) if value.dtype == np.float64 else value
 
 
 def _attributes(node: onnx.NodeProto) -> dict[str, Any]:

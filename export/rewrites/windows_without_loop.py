@@ -18,7 +18,7 @@ from edgesr.seeding import seed_weights
 
 
 class WindowsWrittenOut(WindowAttentionInTurn):
-    """x (B,C,H,W) -> (B,C,H,W): the same function as the WindowAttentionInTurn that it is made from."""
+    """x (B,C,H,W) -> (B,C,H,W): the same function as the WindowAttention that it is made from."""
 
     def forward(self, x: Tensor) -> Tensor:
         self.columns = -(-x.shape[3] // self.window)
@@ -30,22 +30,17 @@ class WindowsWrittenOut(WindowAttentionInTurn):
         return torch.cat([(q @ k.transpose(2, 3) + biases).softmax(dim=3) @ v for q, k, v in rows])
 
 
-def _written_out(module: WindowAttentionInTurn) -> WindowsWrittenOut:
+def _written_out(reference: WindowAttention) -> WindowsWrittenOut:
+    made = in_turn(reference)
     return WindowsWrittenOut(
-        window=module.window,
-        heads=module.heads,
-        table=module.table,
-        query=module.query,
-        key=module.key,
-        value=module.value,
-        out=module.out,
+        window=made.window, heads=made.heads, table=made.table, query=made.query, key=made.key, value=made.value, out=made.out
     )
 
 
 def _replace(module: nn.Module) -> nn.Module | Refusal | None:
     if isinstance(module, WindowsWrittenOut):
         return Refusal(reason="its windows are written out already")
-    return _written_out(module) if type(module) is WindowAttentionInTurn else None
+    return _written_out(module) if type(module) is WindowAttention else None
 
 
 def _witnesses() -> Sequence[Witness]:
@@ -55,12 +50,12 @@ def _witnesses() -> Sequence[Witness]:
         reference = WindowAttention(shape[1], window=window, heads=heads).double()
         seed_weights(reference)
         x = torch.randn(shape, generator=generator, dtype=torch.float64)
-        witnesses.append(Witness(module=in_turn(reference), inputs=(x,)))
+        witnesses.append(Witness(module=reference, inputs=(x,)))
     return witnesses
 
 
 def _near_misses() -> Sequence[nn.Module]:
-    return [_written_out(in_turn(WindowAttention(8, window=4, heads=2)))]
+    return [_written_out(WindowAttention(8, window=4, heads=2))]
 
 
 REWRITE = Rewrite(
@@ -69,5 +64,4 @@ REWRITE = Rewrite(
     replace=_replace,
     witnesses=_witnesses,
     near_misses=_near_misses,
-    after=("window-attention",),
 )
