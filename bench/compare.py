@@ -145,7 +145,8 @@ def _row(key: str, a: Cell | None, b: Cell | None, cells: tuple[Mapping[str, Cel
     reasons = _not_comparable(a, b)
     a_ms, b_ms = (cell.latency.summary.p50 if cell.latency else None for cell in (a, b))
     if reasons:
-        broken = f"{b.status} in B: {b.reason}" if a.ranked and not b.ranked else ""
+        sound = a.ranked and not any("in A" in reason for reason in reasons)
+        broken = next((reason for reason in reasons if "in B" in reason), "") if sound else ""
         return Row(key=key, verdict="not comparable", broken=broken, notes=tuple(reasons), a_ms=a_ms, b_ms=b_ms)
     assert a.latency is not None
     assert b.latency is not None

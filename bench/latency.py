@@ -161,8 +161,9 @@ def _turn(runner: Runner, protocol: Protocol) -> None:
         if protocol.end_to_end:
             whole = runner.child.ask("end_to_end", seconds=limit, runs=max(1, runner.runs // 3))
             runner.whole.append(tuple(whole["ns"]))
-    except CellError as error:  # the others go on
+    except CellError as error:  # the others go on, and nothing of it runs beside them
         runner.failure = error
+        runner.child.close()
         return
     runner.rounds.append(tuple(answer["ns"]))
     if before and after:

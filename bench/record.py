@@ -139,6 +139,7 @@ class Cell:
 class Record:
     """A sweep. settings: those of the protocol, which must agree for a comparison. environment: see `edgesr.bench.machine`.
 
+    planned: the key of each cell that was asked for -> the sha256 of a given folder's model file, "" for what the sweep makes.
     before, after: what changes by itself, as load and clocks, read before and after the sweep.
     """
 
@@ -151,6 +152,7 @@ class Record:
     after: dict[str, Any]
     cells: tuple[Cell, ...]
     complete: bool = True
+    planned: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """The record as its file holds it."""

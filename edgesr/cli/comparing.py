@@ -62,11 +62,13 @@ def compare(
 
 
 def _failed(comparison: "Comparison", limit: float) -> tuple[str, ...]:
-    """Why the gate does not open. One that cannot see must not."""
-    hidden = comparison.blind(limit)
-    if all(row.key in hidden for row in comparison.rows if row.decided):
-        return (*comparison.regressions(limit), f"no cell was measured surely enough to show a slowdown of {100 * limit:g}%")
-    return comparison.regressions(limit)
+    """Why the gate does not open. One that cannot see most of the cells must not."""
+    judged, hidden = [row for row in comparison.rows if row.decided], comparison.blind(limit)
+    reasons = comparison.regressions(limit)
+    if 2 * len(hidden) > len(judged) or not judged:
+        unsure = f"{len(hidden)} of {len(judged)} cells were not measured surely enough to show a slowdown of {100 * limit:g}%"
+        return (*reasons, unsure)
+    return reasons
 
 
 def _percent(words: str) -> float:
