@@ -138,7 +138,9 @@ def _take_turns(runners: Sequence[Runner], protocol: Protocol, say: Say) -> str:
         seconds = time.perf_counter() - start
         if number >= protocol.rounds and seconds > limit:
             return (
-                "time asked for" if protocol.sustained else f"time limit of {limit:.0f} s; the spread asked for was not reached"
+                "time asked for"
+                if protocol.sustained
+                else f"time limit of {limit:.0f} s for the group, before all its cells had runs, seconds and spread"
             )
         if not protocol.sustained and all(runner.enough(protocol) for runner in going):
             return "runs, seconds and spread reached"

@@ -59,16 +59,14 @@ def rendered(record: Record) -> str:
     versions = ", ".join(
         f"{package} {packages[package]}" for package in ("torch", "onnxruntime", "openvino") if package in packages
     )
-    said = (
-        f"{record.created[:10]}, {name}, {threads} threads, {versions}; `{record.command}`. Untrained weights where we have none."
-    )
+    said = f"{record.created[:10]}, {name}, {threads} threads, {versions}; `{record.command}`. Seeded weights."
     timed = [cell.latency for cell in record.cells if cell.latency]
     limited = sum(timing.stopped_by.startswith("time limit") for timing in timed)
     rounds = [len(timing.rounds) for timing in timed]
     reached = (
-        f"Of {len(timed)} cells {limited} ended at the time limit, before their median was known to "
-        f"{record.settings['spread']:.0%}, after {min(rounds)} to {max(rounds)} rounds; "
-        f"{sum(bool(timing.unstable) for timing in timed)} are unstable (*; the record says why)."
+        f"Of {len(timed)} cells {limited} ended at their group's time limit, before all its cells had runs, seconds and spread,\n"
+        f"after {min(rounds)} to {max(rounds)} rounds; {sum(bool(timing.unstable) for timing in timed)} are unstable (*; the "
+        "record says why)."
     )
     return f"{said}\n\n" + "\n".join(lines) + f"\n\n{reached}\n"
 
@@ -114,7 +112,8 @@ def comparison() -> str:
     return (
         "The same sweep once more, compared by `edgesr compare`, which prints more; *detects from* is the least change that\n"
         "would have counted.\n\n" + "\n".join(lines) + "\n\n"
-        f"From the one sweep to the other times moved by {times:.1%} on average, and ratios by {ratios:.1%}.\n"
+        f"From the one sweep to the other the times of the {len(both)} cells with a ratio moved by {times:.1%} on average,\n"
+        f"their ratios by {ratios:.1%}.\n"
     )
 
 
