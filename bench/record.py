@@ -86,6 +86,11 @@ class Ratio:
     low: float | None
     high: float | None
 
+    def __str__(self) -> str:
+        """As tables show it, with its interval where it has one: `0.53 [0.50, 0.58]`."""
+        interval = "" if self.low is None or self.high is None else f" [{self.low:.2f}, {self.high:.2f}]"
+        return f"{self.value:.2f}{interval}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Parity:

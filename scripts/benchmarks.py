@@ -76,8 +76,7 @@ def row(cell: Cell) -> list[str]:
     subject, strike = cell.subject, "" if cell.ranked else "~~"
     if not cell.latency:
         return [subject.model, subject.runtime, f"{cell.status}: {cell.reason}", *["–"] * (len(HEADER) - 3)]
-    interval = f" [{cell.ratio.low:.2f}, {cell.ratio.high:.2f}]" if cell.ratio and cell.ratio.low and cell.ratio.high else ""
-    ratio = f"{strike}{cell.ratio.value:.2f}{interval}{strike}" if cell.ratio else "1"
+    ratio = f"{strike}{cell.ratio}{strike}" if cell.ratio else "1"
     whole = f"{strike}{cell.end_to_end.summary.p50:.4g}{strike}" if cell.end_to_end else "–"
     unstable = " *" if cell.latency.unstable else ""
     p50, p90 = (f"{strike}{value:.4g}{strike}" for value in (cell.latency.summary.p50, cell.latency.summary.p90))
