@@ -41,12 +41,17 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True)
 class Planned:
-    """A cell to be. step: `module:function` that makes the folder that it opens, with `arguments`; "" where it is there."""
+    """A cell to be.
+
+    step: `module:function` that makes the folder that it opens, with `arguments`; "" where it is there. sha256: of the model file
+    in a folder that is there.
+    """
 
     subject: Subject
     opening: Opening
     step: str = ""
     arguments: dict[str, Any] = field(default_factory=dict)
+    sha256: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -226,4 +231,5 @@ class _Folder(_Network):
         if self._manifest.format not in runtimes()[runtime].formats:
             return []
         subject = self.subject(runtime, self._manifest.precision, size)
-        return [Planned(subject=subject, opening=self.opening(runtime, self._folder))]
+        file = next(each for each in self._manifest.files if each.name == self._manifest.artifact)
+        return [Planned(subject=subject, opening=self.opening(runtime, self._folder), sha256=file.sha256)]

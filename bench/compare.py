@@ -43,7 +43,8 @@ class MemoryChange:
 class Row:
     """A cell. a_ms, b_ms: its p50. time: the change of that; ratio: of its ratio to the reference. rests_on: which decided.
 
-    broken: what it does no more in B although it did in A, "" for nothing. notes: what else is to be known.
+    broken: what it does no more in B although it did in A, "" for nothing. unsure: whether it ran in both, but for too
+    few rounds to compare. notes: what else is to be known.
     """
 
     key: str
@@ -54,6 +55,7 @@ class Row:
     ratio: Change | None = None
     rests_on: Literal["", "time", "ratio"] = ""
     broken: str = ""
+    unsure: bool = False
     memory: tuple[MemoryChange, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -82,8 +84,8 @@ class Comparison:
         return tuple(found)
 
     def blind(self, limit: float) -> tuple[str, ...]:
-        """The cells whose noise hides a slowdown of `limit`."""
-        return tuple(row.key for row in self.rows if row.decided and row.decided.smallest > limit + _ROUNDING)
+        """The cells whose noise hides a slowdown of `limit`, or is not known."""
+        return tuple(row.key for row in self.rows if row.unsure or (row.decided and row.decided.smallest > limit + _ROUNDING))
 
     def to_json(self) -> dict[str, Any]:
         """For `--json`."""
@@ -145,8 +147,10 @@ def _row(key: str, a: Cell | None, b: Cell | None, cells: tuple[Mapping[str, Cel
     reasons = _not_comparable(a, b)
     a_ms, b_ms = (cell.latency.summary.p50 if cell.latency else None for cell in (a, b))
     if reasons:
-        broken = f"{b.status} in B: {b.reason}" if a.ranked and not b.ranked else ""
-        return Row(key=key, verdict="not comparable", broken=broken, notes=tuple(reasons), a_ms=a_ms, b_ms=b_ms)
+        sound = a.ranked and not any("in A" in reason for reason in reasons)
+        broken = next((reason for reason in reasons if "in B" in reason), "") if sound else ""
+        unsure = a.ranked and b.ranked
+        return Row(key=key, verdict="not comparable", broken=broken, unsure=unsure, notes=tuple(reasons), a_ms=a_ms, b_ms=b_ms)
     assert a.latency is not None
     assert b.latency is not None
     time = change(Times(a.latency.rounds), Times(b.latency.rounds))

@@ -138,7 +138,9 @@ def _take_turns(runners: Sequence[Runner], protocol: Protocol, say: Say) -> str:
         seconds = time.perf_counter() - start
         if number >= protocol.rounds and seconds > limit:
             return (
-                "time asked for" if protocol.sustained else f"time limit of {limit:.0f} s; the spread asked for was not reached"
+                "time asked for"
+                if protocol.sustained
+                else f"time limit of {limit:.0f} s for the group, before all its cells had runs, seconds and spread"
             )
         if not protocol.sustained and all(runner.enough(protocol) for runner in going):
             return "runs, seconds and spread reached"
@@ -161,8 +163,9 @@ def _turn(runner: Runner, protocol: Protocol) -> None:
         if protocol.end_to_end:
             whole = runner.child.ask("end_to_end", seconds=limit, runs=max(1, runner.runs // 3))
             runner.whole.append(tuple(whole["ns"]))
-    except CellError as error:  # the others go on
+    except CellError as error:  # the others go on, and nothing of it runs beside them
         runner.failure = error
+        runner.child.close()
         return
     runner.rounds.append(tuple(answer["ns"]))
     if before and after:

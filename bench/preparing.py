@@ -47,6 +47,15 @@ def prepared(*, model: str, scale: int | None, weights: str | None, runtime: str
     return {}
 
 
+def first_cause(error: Exception) -> Exception:
+    """What the error comes from in the end. PyTorch's exporter raises errors that are causes of their causes."""
+    seen = {id(error)}
+    while isinstance(error.__cause__, Exception) and id(error.__cause__) not in seen:
+        error = error.__cause__
+        seen.add(id(error))
+    return error
+
+
 def main(function: str, arguments: str) -> None:
     """Run the step."""
     answers = os.fdopen(os.dup(1), "w")
@@ -55,10 +64,9 @@ def main(function: str, arguments: str) -> None:
     try:
         answer = getattr(importlib.import_module(module), name)(**json.loads(arguments))
     except Exception as error:  # noqa: BLE001  # whatever a converter raises is the answer
-        while isinstance(error.__cause__, Exception):
-            error = error.__cause__
-        lines = [line for line in str(error).splitlines() if line.strip()]
-        print(f"{type(error).__name__}: {lines[0] if lines else ''}", file=sys.stderr)  # noqa: T201  # to the parent process
+        cause = first_cause(error)
+        lines = [line for line in str(cause).splitlines() if line.strip()]
+        print(f"{type(cause).__name__}: {lines[0] if lines else ''}", file=sys.stderr)  # noqa: T201  # to the parent process
         sys.exit(1)
     answers.write(json.dumps(answer) + "\n")
     answers.close()

@@ -86,6 +86,11 @@ class Ratio:
     low: float | None
     high: float | None
 
+    def __str__(self) -> str:
+        """As tables show it, with its interval where it has one: `0.53 [0.50, 0.58]`."""
+        interval = "" if self.low is None or self.high is None else f" [{self.low:.2f}, {self.high:.2f}]"
+        return f"{self.value:.2f}{interval}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Parity:
@@ -139,6 +144,7 @@ class Cell:
 class Record:
     """A sweep. settings: those of the protocol, which must agree for a comparison. environment: see `edgesr.bench.machine`.
 
+    planned: the key of each cell that was asked for -> the sha256 of a given folder's model file, "" for what the sweep makes.
     before, after: what changes by itself, as load and clocks, read before and after the sweep.
     """
 
@@ -151,6 +157,7 @@ class Record:
     after: dict[str, Any]
     cells: tuple[Cell, ...]
     complete: bool = True
+    planned: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """The record as its file holds it."""

@@ -95,6 +95,7 @@ def _begun(sweep: Sweep, unfinished: Path) -> Record:
         edgesr=__version__,
         settings=sweep.protocol.to_json(),
         environment=environment_record(sweep.device),
+        planned={cell.subject.key: cell.sha256 for group in sweep.groups for cell in group.cells},
         before=machine_state(sweep.device),
         after={},
         cells=(),
@@ -103,9 +104,7 @@ def _begun(sweep: Sweep, unfinished: Path) -> Record:
     if not unfinished.exists():
         return fresh
     found = read_record(unfinished)
-    wanted = {cell.subject.key for group in sweep.groups for cell in group.cells}
-    same = found.settings == fresh.settings and found.environment == fresh.environment and found.edgesr == fresh.edgesr
-    if not same or not {cell.subject.key for cell in found.cells} <= wanted:
+    if any(getattr(found, name) != getattr(fresh, name) for name in ("settings", "environment", "planned", "edgesr")):
         raise RecordError(
             f"{unfinished} is another sweep that was interrupted: {found.command}",
             hint="Run that command again to finish it, delete the file, or take another folder with -o.",
@@ -216,6 +215,9 @@ def _with_memory(cell: Cell, planned: Planned, files: Files, protocol: Protocol)
     try:
         weighed = weigh(planned.opening, files, protocol)
         cell = replace(cell, memory=weighed.metrics, memory_notes=weighed.notes)
+        again = _parity(planned.subject, weighed.parity)
+        if cell.ranked and not (again and again.passed):
+            cell = replace(cell, status="parity failed", parity=again, reason="its output was wrong in a second process")
         if meters(planned.subject.device):
             with Child(planned.opening) as child:
                 child.ask("open", seconds=protocol.cell_limit)

@@ -17,9 +17,10 @@ _ASKED = ("INFERENCE_PRECISION_HINT", "INFERENCE_NUM_THREADS", "PERFORMANCE_HINT
 
 
 class OpenVinoSession:
-    """A compiled model with one request."""
+    """A compiled model with a request for `run`, and one for each bound image."""
 
     def __init__(self, compiled: Any, manifest: Manifest) -> None:
+        self._compiled = compiled
         self._request = compiled.create_infer_request()
         self._dtype = manifest.input.dtype
         self._batch = manifest.input.shape[0]
@@ -41,10 +42,9 @@ class OpenVinoSession:
         if isinstance(self._batch, int) and len(image) != self._batch:
             return Bound(lambda: self.run(image), lambda output: output)
         feed = {0: np.ascontiguousarray(image, dtype=self._dtype)}
-
+        request = self._compiled.create_infer_request()  # its own, so that no other run writes over its output
         return Bound(
-            lambda: self._request.infer(feed, share_inputs=True, share_outputs=True),
-            lambda _: self._request.get_output_tensor(0).data,
+            lambda: request.infer(feed, share_inputs=True, share_outputs=True), lambda _: request.get_output_tensor(0).data
         )
 
 

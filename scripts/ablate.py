@@ -30,6 +30,7 @@ REWRITES = Path(__file__).parent.parent / "export" / "rewrites"
 MODELS = ("esc", "esc-fp", "srconvnet", "vapsr", "rgt-s")
 """Where the effect of a rewrite is looked for when no model is named."""
 TARGET = "ort"
+_SECONDS = 20.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,8 +149,9 @@ def write_evidence(rewrite: str, models: list[str], asked: argparse.Namespace) -
     protocol = Protocol(threads=environment().processors, runs=asked.runs, limit=asked.seconds, memory_runs=1, end_to_end=False)
     found = [ablate(rewrite, model, asked.size or latency_size(model), protocol, asked.limit) for model in models]
     size = f" --size {asked.size}" if asked.size else ""
+    seconds = f" --seconds {asked.seconds:g}" if asked.seconds != _SECONDS else ""
     evidence = {
-        "command": f"scripts/ablate {rewrite} {' '.join(models)}{size} --runs {asked.runs}",
+        "command": f"scripts/ablate {rewrite} {' '.join(models)}{size} --runs {asked.runs}{seconds}",
         "machine": {"processor": processor(), "cores": environment().processors, "system": environment().system},
         "clock": CLOCK,
         "threads": protocol.threads,
@@ -171,7 +173,7 @@ def main() -> None:
     parser.add_argument("--all", action="store_true", help="every rewrite that the target gets")
     parser.add_argument("--size", type=parse_size, help="HxW; default 128x128, for rgt-s 64x64")
     parser.add_argument("--runs", type=int, default=15, help="at least; more until the medians are known to 2 %%")
-    parser.add_argument("--seconds", type=float, default=20, help="that each of the two files may be measured for")
+    parser.add_argument("--seconds", type=float, default=_SECONDS, help="that each of the two files may be measured for")
     parser.add_argument("--limit", type=float, default=600, help="seconds that an export may take")
     asked = parser.parse_args()
     if bool(asked.rewrite) == asked.all:

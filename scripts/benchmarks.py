@@ -42,7 +42,9 @@ def sweep(folder: Path, models: list[str]) -> Record:
 def without_pictures(record: Record) -> Record:
     """The record as it is kept: pictures would be most of the file."""
     cells = (replace(cell, output_png="", difference_png="") for cell in record.cells)
-    return replace(record, cells=tuple(cells), command=f"edgesr bench --size {SIZE} --runtimes {RUNTIMES}")
+    models = list(dict.fromkeys(cell.subject.model for cell in record.cells))
+    named = "" if tuple(models) == DEFAULT_MODELS else f"{' '.join(models)} "
+    return replace(record, cells=tuple(cells), command=f"edgesr bench {named}--size {SIZE} --runtimes {RUNTIMES}")
 
 
 def rendered(record: Record) -> str:
@@ -57,10 +59,16 @@ def rendered(record: Record) -> str:
     versions = ", ".join(
         f"{package} {packages[package]}" for package in ("torch", "onnxruntime", "openvino") if package in packages
     )
-    said = (
-        f"{record.created[:10]}, {name}, {threads} threads, {versions}; `{record.command}`. Untrained weights where we have none."
+    said = f"{record.created[:10]}, {name}, {threads} threads, {versions}; `{record.command}`. Seeded weights."
+    timed = [cell.latency for cell in record.cells if cell.latency]
+    limited = sum(timing.stopped_by.startswith("time limit") for timing in timed)
+    rounds = [len(timing.rounds) for timing in timed]
+    reached = (
+        f"Of {len(timed)} cells {limited} ended at their group's time limit, before all its cells had runs, seconds and spread,\n"
+        f"after {min(rounds)} to {max(rounds)} rounds; {sum(bool(timing.unstable) for timing in timed)} are unstable (*; the "
+        "record says why)."
     )
-    return f"{said}\n\n" + "\n".join(lines) + "\n"
+    return f"{said}\n\n" + "\n".join(lines) + f"\n\n{reached}\n"
 
 
 def row(cell: Cell) -> list[str]:
@@ -68,8 +76,7 @@ def row(cell: Cell) -> list[str]:
     subject, strike = cell.subject, "" if cell.ranked else "~~"
     if not cell.latency:
         return [subject.model, subject.runtime, f"{cell.status}: {cell.reason}", *["–"] * (len(HEADER) - 3)]
-    interval = f" [{cell.ratio.low:.2f}, {cell.ratio.high:.2f}]" if cell.ratio and cell.ratio.low and cell.ratio.high else ""
-    ratio = f"{strike}{cell.ratio.value:.2f}{interval}{strike}" if cell.ratio else "1"
+    ratio = f"{strike}{cell.ratio}{strike}" if cell.ratio else "1"
     whole = f"{strike}{cell.end_to_end.summary.p50:.4g}{strike}" if cell.end_to_end else "–"
     unstable = " *" if cell.latency.unstable else ""
     p50, p90 = (f"{strike}{value:.4g}{strike}" for value in (cell.latency.summary.p50, cell.latency.summary.p90))
@@ -83,14 +90,30 @@ def write_page(record: Record, compared: str) -> None:
     text = PAGE.read_text(encoding="utf-8")
     before, _, rest = text.partition(BEGIN)
     after = rest.partition(END)[2]
-    note = "An asterisk marks what the harness calls unstable; the record says why.\n"
-    PAGE.write_text(f"{before}{BEGIN}\n{rendered(record)}\n{note}\n{compared}{END}{after}", encoding="utf-8")
+    PAGE.write_text(f"{before}{BEGIN}\n{rendered(record)}\n{compared}{END}{after}", encoding="utf-8")
 
 
 def comparison() -> str:
     """What `edgesr compare` says of the two sweeps."""
-    done = edgesr("compare", *(str(RECORDS / f"{name}.json") for name in ("first", "second")))
-    return f"The same sweep once more, compared by `edgesr compare`:\n\n```\n{done.stdout.strip()}\n```\n"
+    rows = json.loads(edgesr("compare", *(str(RECORDS / f"{name}.json") for name in ("first", "second")), "--json").stdout)[
+        "rows"
+    ]
+    header = ("cell", "first, ms", "second, ms", "time", "ratio", "detects from", "verdict")
+    lines = [f"| {' | '.join(header)} |", f"|{'---|' * len(header)}"]
+    for row in rows:
+        decided = row[row["rests_on"]] if row["rests_on"] else None
+        changes = (f"{row[name]['value']:+.1%}" if row[name] else "–" for name in ("time", "ratio"))
+        ms = (f"{row[name]:.4g}" if row[name] else "–" for name in ("a_ms", "b_ms"))
+        cells = (row["key"], *ms, *changes, f"{decided['smallest']:.0%}" if decided else "–", row["verdict"])
+        lines.append(f"| {' | '.join(cells)} |")
+    both = [row for row in rows if row["time"] and row["ratio"]]
+    times, ratios = (sum(abs(row[name]["value"]) for row in both) / len(both) for name in ("time", "ratio"))
+    return (
+        "The same sweep once more, compared by `edgesr compare`, which prints more; *detects from* is the least change that\n"
+        "would have counted.\n\n" + "\n".join(lines) + "\n\n"
+        f"From the one sweep to the other the times of the {len(both)} cells with a ratio moved by {times:.1%} on average,\n"
+        f"their ratios by {ratios:.1%}.\n"
+    )
 
 
 def main() -> None:

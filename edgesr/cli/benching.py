@@ -19,7 +19,7 @@ from edgesr.tensors import PRECISIONS, Precision
 
 if TYPE_CHECKING:
     from edgesr.bench.protocol import Protocol
-    from edgesr.bench.record import Cell, Ratio, Record
+    from edgesr.bench.record import Cell, Record
 
 _TIMES = ("p50 ms", "p90 ms", "spread", "ratio to PyTorch [95 %]")
 
@@ -122,7 +122,7 @@ def _row(cell: "Cell") -> Sequence[object]:
         f"{latency.summary.p50:.4g}" if latency else "–",
         f"{latency.summary.p90:.4g}" if latency else "–",
         f"{latency.summary.cv:.0%}" if latency else "–",
-        _ratio(ratio) if ratio else "1" if latency else "–",
+        str(ratio) if ratio else "1" if latency else "–",
         _memory(cell, PEAK),
         f"{cell.parity.psnr_db:.1f}" if cell.parity else "–",
     ]
@@ -131,10 +131,6 @@ def _row(cell: "Cell") -> Sequence[object]:
     subject = cell.subject
     name = " ".join(filter(None, (subject.artifact, subject.runtime)))
     return [name, subject.precision, *(Text(figure, style=style) for figure in figures), status + "; ".join(filter(None, notes))]
-
-
-def _ratio(ratio: "Ratio") -> str:
-    return f"{ratio.value:.2f}" + (f" [{ratio.low:.2f}, {ratio.high:.2f}]" if ratio.low and ratio.high else "")
 
 
 def _memory(cell: "Cell", process: str) -> str:

@@ -118,6 +118,17 @@ def hanging() -> Planted:
     return Planted(lambda run: time.sleep(3600) if run == 5 else time.sleep(_MS))
 
 
+def spinning() -> Planted:
+    """Takes a processor for its time, and all time after five runs."""
+
+    def spin(run: int) -> None:
+        end = time.perf_counter() + (_MS if run < 6 else 3600)
+        while time.perf_counter() < end:
+            pass
+
+    return Planted(spin)
+
+
 def warming_up() -> Planted:
     """Each of the first runs is quicker than the one before by a few per cent."""
     return Planted(lambda run: time.sleep(_MS * max(1.0, 4 - 0.2 * run)))

@@ -1,14 +1,16 @@
 """The harness finds what is planted: slower, two modes, drift, wrong pixels, death and silence."""
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from edgesr.bench.child import CellError, CellTimeoutError, Child, Opening
 from edgesr.bench.latency import Files, measure
-from edgesr.bench.machine import busy
+from edgesr.bench.machine import Busy, busy, contention
 from edgesr.bench.protocol import Protocol
 from edgesr.bench.statistics import ratio_of_medians
 
@@ -64,7 +66,7 @@ def test_one_that_hangs_is_ended(plant: Plant, files: Files, short: Protocol) ->
 
 def test_the_time_limit_ends_it_and_is_said(plant: Plant, files: Files, short: Protocol) -> None:
     found = measure({"a": plant("two_modes")}, files, replace(short, spread=1e-9, limit=1.0), silent)
-    assert found.latency["a"].stopped_by == "time limit of 1 s; the spread asked for was not reached"
+    assert found.latency["a"].stopped_by == "time limit of 1 s for the group, before all its cells had runs, seconds and spread"
 
 
 def test_parity_is_measured_on_the_same_picture(plant: Plant, files: Files, short: Protocol) -> None:
@@ -115,6 +117,45 @@ def test_turns_have_an_order_of_their_own_and_begin_with_an_untimed_run(
     assert all(len(set(each)) == 3 for each in rounds)
     assert len(set(rounds)) > 1
     assert {untimed for _, untimed in asked} == {1}
+
+
+def test_untimed_runs_are_run(plant: Plant, files: Files) -> None:
+    with Child(plant("dying")) as child:  # at its eighth run
+        child.ask("open", seconds=20)
+        child.ask("first", seconds=20, image=str(files.image))
+        with pytest.raises(CellError, match="SIGABRT"):
+            child.ask("time", seconds=20, runs=1, untimed=6)
+
+
+def test_there_is_a_pause_before_each_turn(plant: Plant, files: Files, short: Protocol, monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("edgesr.bench.latency.time.sleep", pauses.append)
+    found = measure({"a": plant("steady")}, files, replace(short, pause=0.123), silent)
+    assert pauses == [0.123] * len(found.latency["a"].rounds)
+
+
+def test_what_hangs_does_not_run_on_beside_the_others(plant: Plant, files: Files, short: Protocol) -> None:
+    own: list[float] = []
+
+    def counted(before: Busy, after: Busy, seconds: float) -> float:
+        own.append(seconds)
+        return contention(before, after, seconds)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("edgesr.bench.latency.contention", counted)
+        found = measure({"spin": plant("spinning")}, files, replace(short, cell_limit=2, runs=1, rounds=2), silent)
+    assert isinstance(found.failures["spin"], CellTimeoutError)
+    assert not [line for line in _processes() if "planted:spinning" in line]
+    assert not own or max(own) > 0.01, "its own time on the processors is not other work"
+
+
+def _processes() -> list[str]:
+    found = Path("/proc").glob("[0-9]*/cmdline")
+    lines = []
+    for path in found:
+        with contextlib.suppress(OSError):
+            lines.append(path.read_text(errors="replace"))
+    return lines
 
 
 def test_other_work_is_said(plant: Plant, files: Files, short: Protocol, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from edgesr.bench.statistics import instabilities, ratio_of_medians, summarise, uncertainty
+from edgesr.bench.statistics import FEWEST_ROUNDS, instabilities, ratio_of_medians, summarise, uncertainty
 
 Rounds = list[list[int]]
 
@@ -53,3 +53,15 @@ def test_spread_drift_and_modes_have_their_reasons() -> None:
     assert any(reason.startswith("drift: the last third of the rounds took +") for reason in instabilities(drifting))
     modes = [[20_000_000 + 100_000 * (i % 3), 20_100_000, 26_000_000 + 50_000 * (i % 2)] for i in range(12)]
     assert any(reason.startswith("two modes: 20.1 ms and 26") for reason in instabilities(modes))
+
+
+@pytest.mark.parametrize(("count", "least", "most"), [(3, 0.70, 0.86), (FEWEST_ROUNDS, 0.88, 0.96)])
+def test_how_often_the_interval_holds_the_truth(count: int, least: float, most: float) -> None:
+    """The part of pairs without any difference whose "95 %" interval holds 1, from `count` rounds of three runs."""
+    generator = np.random.default_rng(0)
+    held = 0
+    for _ in range(400):
+        ours, theirs = np.exp(generator.normal(0, 0.02, (2, count, 1)) + generator.normal(0, 0.02, (2, count, 3)))
+        _, low, high = ratio_of_medians((ours * 1e7).astype(int).tolist(), (theirs * 1e7).astype(int).tolist())
+        held += low <= 1 <= high
+    assert least <= held / 400 <= most

@@ -134,6 +134,18 @@ def test_a_few_rounds_give_no_interval(sweep: Sweep) -> None:
     assert (ratio.low, ratio.high) == (None, None)
 
 
+def test_a_folder_that_has_changed_is_another_sweep(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_measured", interrupting)
+    with pytest.raises(KeyboardInterrupt):
+        run(sweep)
+    write_record(sweep.folder / UNFINISHED, begun(sweep))
+    first = sweep.groups[0]
+    rebuilt = replace(first, cells=(first.cells[0], replace(first.cells[1], sha256="other")))
+    for groups in ((rebuilt, sweep.groups[1]), sweep.groups[:1]):
+        with pytest.raises(RecordError, match="another sweep that was interrupted"):
+            run(replace(sweep, groups=groups))
+
+
 def test_another_sweep_is_not_mixed_in(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_measured", interrupting)
     with pytest.raises(KeyboardInterrupt):

@@ -66,6 +66,19 @@ def test_exit_codes(error: EdgesrError, code: int, capsys: pytest.CaptureFixture
     assert capsys.readouterr().err == "Error: x\n"
 
 
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
+def test_want_of_memory_is_no_bug(error: Exception, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("EDGESR_DEBUG", raising=False)
+
+    def fail() -> None:
+        raise error
+
+    assert exit_code_of(fail) == 1
+    said = capsys.readouterr().err
+    assert "not enough memory" in said
+    assert "bug" not in said
+
+
 def test_an_unforeseen_error_is_one_message(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("EDGESR_DEBUG", raising=False)
 
