@@ -10,9 +10,9 @@ from edgesr.artifact import read_artifact
 from edgesr.backends import available, require
 from edgesr.bench.child import Opening
 from edgesr.bench.record import Subject
-from edgesr.errors import UsageError
+from edgesr.errors import BackendMissingError, UsageError
 from edgesr.models import families, model_spec
-from edgesr.runtimes import runtimes
+from edgesr.runtimes import runs_here, runtimes
 from edgesr.tensors import Precision, Size, parse_size
 
 DEFAULT_MODELS = ("esc", "esc-fp", "srconvnet", "vapsr", "rgt-s")
@@ -72,10 +72,20 @@ def chosen_runtimes(request: Request) -> tuple[str, ...]:
     """The runtimes to measure, without the reference; raises UnknownNameError, UsageError, or BackendMissingError."""
     for name in request.runtimes:
         chosen = runtimes()[name]
+        if not chosen.measures:
+            raise UsageError(f"runtime {name} proves artifacts; it has no latency to report", hint="Leave it out of --runtimes.")
+        if not runs_here(chosen):
+            raise BackendMissingError(
+                f"runtime {name} runs on {', '.join(chosen.platforms)} only", hint="Leave it out of --runtimes."
+            )
         if request.device not in chosen.devices:
             raise UsageError(f"runtime {name} does not run on {request.device}", hint="Leave it out of --runtimes.")
         require(chosen.package, extra=chosen.extra, what=f"runtime {name}")
-    able = [name for name, runtime in runtimes().items() if request.device in runtime.devices and available(runtime.package)]
+    able = [
+        name
+        for name, runtime in runtimes().items()
+        if runtime.measures and runs_here(runtime) and request.device in runtime.devices and available(runtime.package)
+    ]
     return tuple(name for name in request.runtimes or able if name != REFERENCE)
 
 
@@ -182,7 +192,7 @@ class _Named(_Network):
         return Opening(opener="edgesr.bench.openers:reference", arguments=arguments, package="torch", threads=threads)
 
     def converted(self, runtime: str, size: str) -> Sequence[Planned]:
-        network = {"model": self.model, "scale": self.scale, "weights": None}
+        network: dict[str, Any] = {"model": self.model, "scale": self.scale, "weights": None}
         if runtimes()[runtime].prepare:
             folder = self._artifacts / f"{self.model}-x{self.scale}-{size}-{runtime}"
             return [
@@ -194,7 +204,10 @@ class _Named(_Network):
                 )
             ]
         target = runtimes()[runtime].target
-        folders = {each: self._artifacts / f"{self.model}-x{self.scale}-{each}-{target}" for each in self.request.precisions}
+        of_size = runtimes()[runtime].of_one_size
+        stem = f"{self.model}-x{self.scale}{f'-{size}' if of_size else ''}"
+        folders = {each: self._artifacts / f"{stem}-{each}-{target}" for each in self.request.precisions}
+        network |= {"size": size if of_size else None}
         return [
             Planned(
                 subject=self.subject(runtime, precision, size),
@@ -231,5 +244,4 @@ class _Folder(_Network):
         if self._manifest.format not in runtimes()[runtime].formats:
             return []
         subject = self.subject(runtime, self._manifest.precision, size)
-        file = next(each for each in self._manifest.files if each.name == self._manifest.artifact)
-        return [Planned(subject=subject, opening=self.opening(runtime, self._folder), sha256=file.sha256)]
+        return [Planned(subject=subject, opening=self.opening(runtime, self._folder), sha256=self._manifest.model_sha256)]

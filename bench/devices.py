@@ -1,15 +1,20 @@
 """The devices that can be measured on, and whether this machine has them."""
 
+import sys
+
 from edgesr.environment import environment, processor
 from edgesr.errors import BackendMissingError, UnknownNameError
 
-DEVICES = ("cpu", "cuda")
+DEVICES = ("cpu", "cuda", "all", "gpu", "ane")
+"""The processor, CUDA; and Core ML's choices on a Mac: all units, the processor and GPU, the processor and Neural Engine."""
 
 
 def check_device(device: str) -> None:
     """Raise UnknownNameError for no device, BackendMissingError, with what is there instead, for one that is not here."""
     if device not in DEVICES:
         raise UnknownNameError("device", device, DEVICES)
+    if device in DEVICES[2:] and sys.platform != "darwin":
+        raise BackendMissingError(f"{device} is a choice of Core ML's, on a Mac", hint="Here: edgesr bench --device cpu.")
     if device == "cuda" and not _has_cuda():
         raise BackendMissingError(
             "this machine has no CUDA device that PyTorch can use",

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from edgesr.tensors import parse_size
+from edgesr.tensors import parse_size, parse_sizes
 
 
 def expected_output(*, opener: str, arguments: dict[str, Any], size: str, folder: str) -> dict[str, Any]:
@@ -27,12 +27,15 @@ def expected_output(*, opener: str, arguments: dict[str, Any], size: str, folder
     return {}
 
 
-def artifact(*, model: str, scale: int | None, weights: str | None, target: str, precision: str, folder: str) -> dict[str, Any]:
+def artifact(
+    *, model: str, scale: int | None, weights: str | None, target: str, precision: str, folder: str, size: str | None = None
+) -> dict[str, Any]:
     """Export; the folder then holds an artifact."""
     from edgesr.export.pipeline import export
     from edgesr.export.request import ExportRequest
 
-    request: dict[str, Any] = {"model": model, "scale": scale, "weights": weights, "precision": precision}
+    sizes = parse_sizes(size) if size else None
+    request: dict[str, Any] = {"model": model, "scale": scale, "weights": weights, "precision": precision, "sizes": sizes}
     export(ExportRequest(**request, target_name=target, folder=Path(folder)))
     return {}
 

@@ -20,23 +20,31 @@ MANIFEST = "manifest.json"
 RECORDED = "parity.npz"
 """Inputs and the reference's outputs, so that an artifact can be verified where there is no checkpoint and no PyTorch."""
 
-_SCHEMA = 2
+_SCHEMA = 3
 
 
 @dataclass(frozen=True, kw_only=True)
 class TensorInfo:
-    """An input or output: symbols in `shape` are strings; `range` is nominal, and outputs are not clamped to it."""
+    """An input or output: symbols in `shape` are strings; `range` is nominal, and outputs are not clamped to it.
+
+    As an RGB picture of whole numbers (`uint8`) it is clamped.
+    """
 
     name: str
     shape: tuple[int | str, ...]
     layout: Literal["NCHW"] = "NCHW"
-    dtype: Literal["float32", "float16"] = "float32"
+    dtype: Literal["float32", "float16", "uint8"] = "float32"
     range: tuple[float, float] = (0.0, 1.0)
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether it is a picture with 8 bits for each colour."""
+        return self.dtype == "uint8"
 
 
 @dataclass(frozen=True, kw_only=True)
 class FileInfo:
-    """A file of the folder."""
+    """A file of the artifact, by its path in the folder, with `/` between the parts."""
 
     name: str
     sha256: str
@@ -55,8 +63,9 @@ class RewriteInfo:
 class Manifest:
     """Everything that `manifest.json` says.
 
-    artifact: the model's file name. format: what kind of file it is, as runtimes name it. model: the variant.
-    precision: fp32, or fp16 with the operator types in `islands` in float32. budget: what parity was asked for.
+    artifact: the model's file name, or that of the folder which is the model. format: what kind of file it is, as runtimes name
+    it. model: the variant. precision: of weights and arithmetic, with the operator types in `islands` in float32. options: what
+    the target was asked for besides. budget: what parity was asked for.
     weights: "untrained", or the checkpoint's kind (official, file, demo), name and sha256. sizes: the inputs it takes. reach: how
     far an output pixel sees, which tiling needs.
     """
@@ -67,6 +76,7 @@ class Manifest:
     scale: int
     target: str
     precision: Precision
+    options: dict[str, str]
     islands: tuple[str, ...]
     budget: Budget
     weights: dict[str, str] | Literal["untrained"]
@@ -79,6 +89,23 @@ class Manifest:
     files: tuple[FileInfo, ...]
     tools: dict[str, str]
 
+    @property
+    def model_files(self) -> tuple[FileInfo, ...]:
+        """The model file, or all files of the folder which is the model."""
+        return tuple(file for file in self.files if file.name.partition("/")[0] == self.artifact)
+
+    @property
+    def model_bytes(self) -> int:
+        """Their bytes."""
+        return sum(file.bytes for file in self.model_files)
+
+    @property
+    def model_sha256(self) -> str:
+        """The model file's SHA-256; that of the names and hashes of its files where it is a folder."""
+        if [file.name for file in self.model_files] == [self.artifact]:
+            return self.model_files[0].sha256
+        return hashlib.sha256("".join(f"{file.name} {file.sha256}\n" for file in self.model_files).encode()).hexdigest()
+
     def to_json(self) -> dict[str, Any]:
         """The manifest as `manifest.json` holds it; every edge also carries its extremes."""
         data = asdict(self)
@@ -86,7 +113,7 @@ class Manifest:
             {"edge": edge.name, **edge.extremes, "inputs": [asdict(d) for d in edge.differences]} for edge in self.parity
         ]
         data = {"schema": _SCHEMA, **data}
-        return {**data, "digest": _digest(data)}
+        return {**data, "digest": digest(data)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +125,7 @@ class Artifact:
 
     @property
     def path(self) -> Path:
-        """The model file."""
+        """The model file, or the folder which is the model."""
         return self.folder / self.manifest.artifact
 
     def check_files(self) -> None:
@@ -128,14 +155,14 @@ def read_artifact(folder: Path) -> Artifact:
         raise ArtifactError(f"{path} cannot be read: {error}", hint="Export the model again.") from error
     if not isinstance(data, dict) or data.get("schema") != _SCHEMA:
         raise ArtifactError(f"{path} is not a manifest of schema {_SCHEMA}", hint="Export the model again with this version.")
-    if data.get("digest") != _digest(data):
+    if data.get("digest") != digest(data):
         raise ArtifactError(f"{path} was changed after the export: its digest does not fit", hint="Export the model again.")
     try:
         manifest = _manifest_from_json(data)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ArtifactError(f"{path} is malformed: {error!r}", hint="Export the model again.") from error
     for name in (manifest.artifact, *(file.name for file in manifest.files)):
-        if Path(name).name != name or name in ("", ".", ".."):
+        if not name or Path(name).is_absolute() or "\\" in name or any(part in ("", ".", "..") for part in name.split("/")):
             raise ArtifactError(f"{path} names a file outside its folder: {name!r}", hint="Do not trust this artifact.")
     return Artifact(folder=folder, manifest=manifest)
 
@@ -146,7 +173,7 @@ def replaceable_files(folder: Path) -> frozenset[str]:
         manifest = read_artifact(folder).manifest
     except ArtifactError:
         return frozenset()
-    return frozenset({MANIFEST, *(file.name for file in manifest.files)})
+    return frozenset({MANIFEST, *(file.name.partition("/")[0] for file in manifest.files)})
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
@@ -155,12 +182,15 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
 
 
-def file_info(path: Path) -> FileInfo:
-    """Name, hash and length of a file."""
-    return FileInfo(name=path.name, sha256=sha256_of(path), bytes=path.stat().st_size)
+def files_in(folder: Path) -> tuple[FileInfo, ...]:
+    """Name, hash and length of every file in the folder and in folders of it, sorted."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return tuple(
+        FileInfo(name=path.relative_to(folder).as_posix(), sha256=sha256_of(path), bytes=path.stat().st_size) for path in paths
+    )
 
 
-def _digest(data: dict[str, Any]) -> str:
+def digest(data: dict[str, Any]) -> str:
     """SHA-256 of a manifest without its `digest`, whatever its layout and the order of its keys."""
     rest = {key: value for key, value in data.items() if key != "digest"}
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
@@ -168,7 +198,7 @@ def _digest(data: dict[str, Any]) -> str:
 
 def _manifest_from_json(data: dict[str, Any]) -> Manifest:
     fields = {key: value for key, value in data.items() if key not in ("schema", "digest")}
-    low, high = fields["sizes"]["minimum"], fields["sizes"]["maximum"]
+    low, high, choices = (fields["sizes"][key] for key in ("minimum", "maximum", "choices"))
     tensors = {key: _tensor_from_json(fields[key]) for key in ("input", "output")}
     parity = tuple(
         Edge(name=edge["edge"], differences=tuple(Difference(**item) for item in edge["inputs"])) for edge in fields["parity"]
@@ -180,7 +210,9 @@ def _manifest_from_json(data: dict[str, Any]) -> Manifest:
             "reach": Reach(**fields["reach"]),
             "islands": tuple(fields["islands"]),
             "budget": Budget(**fields["budget"]),
-            "sizes": SizeRule(minimum=Size(**low), maximum=Size(**high) if high else None),
+            "sizes": SizeRule(
+                minimum=Size(**low), maximum=Size(**high) if high else None, choices=tuple(Size(**each) for each in choices)
+            ),
             "parity": parity,
             "rewrites": tuple(RewriteInfo(**item) for item in fields["rewrites"]),
             "files": tuple(FileInfo(**item) for item in fields["files"]),

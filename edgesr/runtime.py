@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """How a session runs. threads: of the processor; None leaves them to the runtime. device: cpu or cuda."""
+    """How a session runs. threads: of the processor, None leaves them to the runtime. device: None takes its default."""
 
     threads: int | None = None
-    device: str = "cpu"
+    device: str | None = None
 
 
 class Session(Protocol):
@@ -73,6 +73,27 @@ class RuntimeSession(Session, Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What one rule found in a model file, before it ran anywhere.
+
+    predicted: what will probably happen. source: who says so. places: the names of the operations or inputs that it is about.
+    """
+
+    rule: str
+    predicted: str
+    source: str
+    places: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inspection:
+    """What a model file holds: how often each operator runs, the most frequent first, and what rules say of it."""
+
+    operators: dict[str, int]
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Runtime:
     """One way to run a network.
 
@@ -85,8 +106,12 @@ class Runtime:
     open_reference: for PyTorch's own runtimes: a reference -> a session.
     prepare, open_prepared: for a runtime with a converter of its own: a reference and a size -> a folder -> a session. The first
         brings PyTorch and takes long, so that `edgesr bench` calls it in a process of its own.
+    inspect: an artifact -> what its model file holds, without running it.
     peer: here for comparison only: no artifact is opened in it unless it is named.
-    target: whose artifacts `edgesr bench` measures it with; empty for the reference. devices: what it can run on.
+    platforms: the systems on which it runs, as `sys.platform` names them; empty for all.
+    target: whose artifacts `edgesr bench` measures it with; empty for the reference. of_one_size: whether these are made for the
+        size that is measured. measures: whether its latency means something.
+    devices: what it can run on, the default first.
     """
 
     title: str
@@ -97,6 +122,10 @@ class Runtime:
     open_reference: Callable[["Reference", Options], RuntimeSession] | None = None
     prepare: Callable[["Reference", Size, Path], None] | None = None
     open_prepared: Callable[[Path, Options], RuntimeSession] | None = None
+    inspect: Callable[["Artifact"], Inspection] | None = None
     peer: bool = False
+    platforms: frozenset[str] = frozenset()
     target: str = ""
-    devices: frozenset[str] = frozenset({"cpu"})
+    of_one_size: bool = False
+    measures: bool = True
+    devices: tuple[str, ...] = ("cpu",)

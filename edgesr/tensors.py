@@ -12,10 +12,14 @@ from edgesr.errors import SizeError, UsageError
 FloatArray = NDArray[np.float32]
 """float32; as a picture (N,3,H,W) RGB with 0 black and 1 white."""
 
-Precision = Literal["fp32", "fp16"]
-"""What the weights and the arithmetic of an artifact are."""
+Precision = Literal["fp32", "fp16", "w8", "p8", "p6", "p4"]
+"""What the weights and the arithmetic of an artifact are.
 
-PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16")
+w8: weights in 8 bits with a factor for each output channel. p8, p6, p4: weights in palettes of 256, 64 or 16 values. The
+arithmetic of these is fp16.
+"""
+
+PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "w8", "p8", "p6", "p4")
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -37,17 +41,48 @@ def parse_size(text: str) -> Size:
     return Size(height=int(match[1]), width=int(match[2]))
 
 
+def parse_sizes(text: str) -> "SizeRule":
+    """`HxW`, several as `HxW,HxW`, or a range as `HxW..HxW` -> the rule; raises UsageError for anything else."""
+    first, is_range, last = text.partition("..")
+    if is_range:
+        rule = SizeRule(minimum=parse_size(first), maximum=parse_size(last))
+        if rule.maximum and (rule.minimum.height > rule.maximum.height or rule.minimum.width > rule.maximum.width):
+            raise UsageError(f"{text} is no range: its end is smaller than its start", hint="As in --size 64x64..512x512.")
+        return rule
+    return one_of(tuple(parse_size(each) for each in text.split(",")))
+
+
+def one_of(sizes: "tuple[Size, ...]") -> "SizeRule":
+    """The rule that takes these sizes alone, in this order."""
+    unique = tuple(dict.fromkeys(sizes))
+    heights, widths = [size.height for size in unique], [size.width for size in unique]
+    return SizeRule(
+        minimum=Size(height=min(heights), width=min(widths)),
+        maximum=Size(height=max(heights), width=max(widths)),
+        choices=unique if len(unique) > 1 else (),
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class SizeRule:
-    """The input sizes that a session takes: from `minimum` to `maximum`, both inclusive; no maximum means any."""
+    """The input sizes that a session takes: from `minimum` to `maximum`, both inclusive; no maximum means any.
+
+    choices: where they are not empty, these sizes alone.
+    """
 
     minimum: Size
     maximum: Size | None = None
+    choices: tuple[Size, ...] = ()
 
     @property
     def fixed(self) -> Size | None:
         """The one size taken, if there is only one."""
-        return self.minimum if self.minimum == self.maximum else None
+        return self.minimum if self.minimum == self.maximum and not self.choices else None
+
+    @property
+    def of_tiles(self) -> "SizeRule":
+        """The sizes that tiles of a picture may have: of several choices the largest."""
+        return one_of((max(self.choices, key=lambda size: size.height * size.width),)) if self.choices else self
 
     def check(self, size: Size) -> None:
         """Raise SizeError when `size` is outside, naming it and what is taken."""
@@ -55,6 +90,11 @@ class SizeRule:
             raise SizeError(
                 f"this model takes {self.fixed} (HxW) only, not {size}",
                 hint=f"Export with dynamic sizes or with --size {size}, or let `edgesr upscale` cut the picture into tiles.",
+            )
+        if self.choices and size not in self.choices:
+            raise SizeError(
+                f"this model takes {self.description} (HxW) only, not {size}",
+                hint=f"Export with --size {size} too, or let `edgesr upscale` cut the picture into tiles.",
             )
         if size.height < self.minimum.height or size.width < self.minimum.width:
             raise SizeError(
@@ -69,7 +109,9 @@ class SizeRule:
 
     @property
     def description(self) -> str:
-        """For tables: the fixed size, or the range."""
+        """For tables: the fixed size, the choices, or the range."""
+        if self.choices:
+            return ", ".join(str(size) for size in self.choices)
         if self.fixed:
             return str(self.fixed)
         return f"{self.minimum} to {self.maximum}" if self.maximum else f"{self.minimum} and larger"

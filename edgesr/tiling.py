@@ -71,6 +71,7 @@ def choose_tiling(
     DEFAULT_OVERLAP; but at most a quarter of the largest square that may run. Raises UsageError for a tile or an overlap
     that is none.
     """
+    choices, sizes = sizes.choices, sizes.of_tiles
     limit = sizes.maximum
     side = min(LARGEST_SIDE, limit.height, limit.width) if limit else LARGEST_SIDE
     if overlap is None:
@@ -78,7 +79,7 @@ def choose_tiling(
         overlap = min(DEFAULT_OVERLAP if radius is None else radius, side // 4)
     fits = not limit or (size.height <= limit.height and size.width <= limit.width)
     if sizes.fixed:
-        fits = size == sizes.fixed
+        fits = size in (choices or (sizes.fixed,))
     small = size.height * size.width <= LARGEST_SIDE**2 if tile is None else max(size.height, size.width) <= tile
     if tile is None:
         tile = max(side - 2 * overlap, 1)
@@ -102,8 +103,8 @@ def run_tiled(session: Session, image: FloatArray, tiling: Tiling, *, progress: 
     """
     size, scale = size_of(image), session.scale
     rows, columns = _grid(size, session.sizes, tiling)
-    if session.sizes.fixed:
-        image = _mirrored(image, session.sizes.fixed)
+    if fixed := session.sizes.of_tiles.fixed:
+        image = _mirrored(image, fixed)
     result = np.empty((image.shape[0], 3, scale * size.height, scale * size.width), np.float32)
     tiles = [(row, column) for row in rows for column in columns]
     for done, (row, column) in enumerate(tiles):
@@ -123,6 +124,7 @@ def seam_error(session: Session, image: FloatArray, tiled: FloatArray) -> SeamRe
 
 def _grid(size: Size, sizes: SizeRule, tiling: Tiling) -> tuple[list[_Span], list[_Span]]:
     """The tiles' rows and columns."""
+    sizes = sizes.of_tiles
     least, most = sizes.minimum, sizes.maximum
     if not sizes.fixed and (size.height < least.height or size.width < least.width):
         sizes.check(size)

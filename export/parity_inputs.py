@@ -12,22 +12,37 @@ _PICTURE = "astronaut-128.png"
 _PICTURE_SIDE = 72
 
 
-def parity_inputs(sizes: SizeRule) -> dict[str, FloatArray]:
-    """Name -> (N,3,H,W) RGB in [0,1], the same each time.
+def parity_inputs(sizes: SizeRule, *, largest: bool = False) -> dict[str, FloatArray]:
+    """Name -> (N,3,H,W) RGB in [0,1], the same each time. largest: of a range of sizes with an end, the picture at its end too.
 
     For a range of sizes: the smallest one, a batch of two at a size that is no multiple of any window, and the picture. For a
-    fixed size: noise and the picture, repeated by reflection to that size.
+    fixed size: noise and the picture, repeated by reflection to that size. For several: the picture at each, noise at the first.
     """
+    if sizes.choices:
+        return {**noise_input(sizes.choices[0]), **{f"{PICTURE} 1x3x{size}": picture(size) for size in sizes.choices}}
     if sizes.fixed:
         return {**noise_input(sizes.fixed), f"{PICTURE} 1x3x{sizes.fixed}": picture(sizes.fixed)}
     low = sizes.minimum
-    odd = odd_size(low)
-    whole = Size(height=max(_PICTURE_SIDE, low.height), width=max(_PICTURE_SIDE, low.width))
+    odd = _within(odd_size(low), sizes)
+    whole = _within(Size(height=max(_PICTURE_SIDE, low.height), width=max(_PICTURE_SIDE, low.width)), sizes)
+    ends = {f"{PICTURE} 1x3x{sizes.maximum}": picture(sizes.maximum)} if largest and sizes.maximum else {}
     return {
         **noise_input(low),
         f"noise 2x3x{odd}": _noise(2, odd),
         f"{PICTURE} 1x3x{whole}": picture(whole),
+        **ends,
     }
+
+
+def _within(size: Size, sizes: SizeRule) -> Size:
+    """The size, or as much of it as the rule takes."""
+    most = sizes.maximum or size
+    return Size(height=min(size.height, most.height), width=min(size.width, most.width))
+
+
+def as_pictures(inputs: dict[str, FloatArray]) -> dict[str, FloatArray]:
+    """The same in 256 steps, as a picture file would hold them."""
+    return {name: np.round(image * 255) / np.float32(255) for name, image in inputs.items()}
 
 
 def odd_size(smallest: Size) -> Size:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import onnx
 import torch
@@ -17,24 +17,26 @@ from edgesr.artifact import (
     Manifest,
     RewriteInfo,
     TensorInfo,
-    file_info,
+    digest,
+    files_in,
     read_artifact,
     replaceable_files,
     write_manifest,
 )
 from edgesr.backends import require
 from edgesr.errors import ExportError
-from edgesr.export.half_precision_search import half_precision
+from edgesr.export.half_precision_search import HalfGraph, half_precision
 from edgesr.export.onnx_graph import INPUT, OUTPUT, onnx_from_module
-from edgesr.export.parity_inputs import noise_input, odd_size, parity_inputs
+from edgesr.export.parity_inputs import as_pictures, noise_input, odd_size, parity_inputs
 from edgesr.export.request import ExportRequest
 from edgesr.export.rewrite import Applied, Step, apply_plan, plan, rewrites
-from edgesr.export.verification import BUDGETS, artifact_edge, reference_outputs, write_recorded
+from edgesr.export.target import Conversion
+from edgesr.export.verification import BUDGETS, Pictures, artifact_edge, reference_outputs, write_recorded
 from edgesr.files import staged_folder
 from edgesr.parity import Budget, Edge, edge
 from edgesr.progress import Progress, silent
 from edgesr.reference import Reference, load_reference
-from edgesr.tensors import FloatArray, Size, SizeRule
+from edgesr.tensors import FloatArray, Size, SizeRule, one_of
 
 _REWRITTEN_BUDGET = Budget(relative_l2=1e-10, psnr_db=120)
 """Rewritten against reference, both in float64: an identity up to rounding, which deep networks amplify."""
@@ -54,86 +56,127 @@ def export(request: ExportRequest, *, progress: Progress = silent) -> Artifact:
     steps = plan(target.needs, without=request.without)
     progress("loading the reference")
     reference = load_reference(model=request.model, scale=request.scale, weights=request.weights)
-    sizes = _sizes(request.size, reference)
+    sizes = _sizes(request.sizes_of_target, reference)
     folder = request.folder or Path(f"{_stem(request, reference)}-{request.target_name}")
 
     with staged_folder(folder, replaceable=replaceable_files(folder)) as stage:
         unit = reference.unit_module()
-        inputs = parity_inputs(sizes)
+        inputs = parity_inputs(sizes, largest=request.sizes is not None)
+        inputs = as_pictures(inputs) if request.pictures else inputs
         outputs = reference_outputs(unit, inputs, progress)
         progress("rewriting")
         rewritten, applied = apply_plan(steps, unit)
         rewritten_edge = _rewritten_edge(unit, steps, noise_input(odd_size(_smallest(reference))))
 
-        progress("converting to ONNX")
-        functions = {step.name: step.rewrite.functions for step in steps}
-        try:
-            graph = onnx_from_module(rewritten, sizes, opset=request.opset_of_target, functions=functions)
-        except ExportError as error:
-            raise _without_hint(error, request) from error
+        graphs = _graphs(rewritten, steps, sizes, request, progress)
         edges: list[Edge] = [rewritten_edge]
-        islands: tuple[str, ...] = ()
-        if request.precision == "fp16":
-            half = half_precision(
-                graph, inputs, outputs, psnr_db=_budget(request).psnr_db, half_io=request.half_io, progress=progress
-            )
-            graph, islands = half.graph, half.islands
+        draft = _manifest(request, reference, sizes, applied)
+        if draft.precision == "fp16" and not target.rounds:
+            graphs, half = _halved(graphs, inputs, outputs, request, progress)
+            draft = replace(draft, islands=half.islands)
             edges.append(half.edge)
 
-        _describe(graph, request, reference, sizes)
         progress(f"writing for {target.title}")
-        forms = target.lower(graph, stage, _stem(request, reference))
+        forms = target.lower(_conversion(graphs, stage, draft, reference, request))
         write_recorded(stage / RECORDED, inputs, outputs)
-        draft = replace(_manifest(request, reference, sizes, applied, forms[0]), islands=islands)
         for form in forms:
             artifact = Artifact(folder=stage, manifest=replace(draft, artifact=form.name))
             measured = artifact_edge(artifact, inputs, outputs, progress)
             draft.budget.check(measured)
             edges.append(measured if form == forms[0] else replace(measured, name=f"artifact as {form.suffix}"))
-        files = tuple(file_info(path) for path in sorted(stage.iterdir()))
-        write_manifest(stage, replace(draft, parity=tuple(edges), files=files))
+        write_manifest(stage, replace(draft, artifact=forms[0].name, parity=tuple(edges), files=files_in(stage)))
     return read_artifact(folder)
 
 
-def _describe(graph: onnx.ModelProto, request: ExportRequest, reference: Reference, sizes: SizeRule) -> None:
-    """Write into the file's metadata what whoever has only the file must know: outside of its sizes it may run and be wrong."""
-    taken = f"{sizes.fixed} only" if sizes.fixed else f"{sizes.minimum} to {sizes.maximum or 'any size'}"
-    facts = {
-        "model": reference.spec.name,
-        "precision": request.precision,
-        "input": f"RGB in [0,1], height x width: {taken}",
-    }
-    onnx.helper.set_model_props(graph, {f"edgesr.{key}": str(value) for key, value in facts.items()})
+def _graphs(
+    rewritten: nn.Module, steps: Sequence[Step], sizes: SizeRule, request: ExportRequest, progress: Progress
+) -> dict[SizeRule, onnx.ModelProto]:
+    """The sizes -> the network in ONNX; one graph unless each size is to have its own."""
+    functions = {step.name: step.rewrite.functions for step in steps}
+    own = request.options_of_target.get("shapes") == "functions"
+    rules = [one_of((size,)) for size in sizes.choices] if own and sizes.choices else [sizes]
+    graphs = {}
+    for done, rule in enumerate(rules):
+        progress("converting to ONNX", done, len(rules))
+        try:
+            graphs[rule] = onnx_from_module(rewritten, rule, opset=request.opset_of_target, functions=functions)
+        except ExportError as error:
+            raise _with_hint(error, rule, request) from error
+    return graphs
 
 
-def _without_hint(error: ExportError, request: ExportRequest) -> ExportError:
-    """The same error, with what speaks for a rewrite that was left out as its cause."""
-    names = [name for name in request.without if request.size is None and rewrites()[name].serves & {"any_batch", "any_size"}]
+def _halved(
+    graphs: dict[SizeRule, onnx.ModelProto], inputs: Pictures, outputs: Pictures, request: ExportRequest, progress: Progress
+) -> tuple[dict[SizeRule, onnx.ModelProto], HalfGraph]:
+    """The only graph in half precision, and what stayed in float32."""
+    ((rule, graph),) = graphs.items()
+    half = half_precision(graph, inputs, outputs, psnr_db=_budget(request).psnr_db, half_io=request.half_io, progress=progress)
+    return {rule: half.graph}, half
+
+
+def _conversion(
+    graphs: dict[SizeRule, onnx.ModelProto], folder: Path, draft: Manifest, reference: Reference, request: ExportRequest
+) -> Conversion:
+    """What the target gets, with what whoever has only the file must know: outside of its sizes it may run and be wrong."""
+    family, sizes = reference.spec.family, draft.sizes
+    taken = sizes.description if sizes.choices or not sizes.fixed else f"{sizes.fixed} only"
+    facts = {"model": reference.spec.name, "precision": draft.precision, "input": f"RGB in [0,1], height x width: {taken}"}
+    for graph in graphs.values():
+        onnx.helper.set_model_props(graph, {f"edgesr.{key}": value for key, value in facts.items()})
+    return Conversion(
+        graphs=graphs,
+        folder=folder,
+        stem=_stem(request, reference),
+        precision=draft.precision,
+        options=draft.options,
+        facts={
+            **facts,
+            "title": family.title,
+            "scale": str(draft.scale),
+            "paper": family.paper,
+            "licence": family.licence,
+            "weights": "untrained" if draft.weights == "untrained" else f"{draft.weights['name']} ({draft.weights['kind']})",
+            "version": draft.tools["edgesr"],
+            "request": digest(draft.to_json()),
+        },
+    )
+
+
+def _with_hint(error: ExportError, sizes: SizeRule, request: ExportRequest) -> ExportError:
+    """The same error, with what speaks for a rewrite that was left out as its cause, or for a graph of its own for each size."""
+    if not sizes.fixed and "functions" in request.target.options.get("shapes", ()):
+        reason = "This network's graph depends on the size. Name one, or let each have its own:"
+        return ExportError(error.message, hint=f"{reason} --shapes functions --deployment ios18.")
+    names = [name for name in request.without if request.sizes is None and rewrites()[name].serves & {"any_batch", "any_size"}]
     if not names:
         return error
     return ExportError(error.message, hint=f"Without {', '.join(names)} a size may be needed: --size 128x128.")
 
 
 def _budget(request: ExportRequest) -> Budget:
-    budget = BUDGETS[request.precision]
+    precision = request.precision_of_target
+    budget = request.target.budgets.get(precision) or BUDGETS[precision]
     return budget if request.budget_db is None else replace(budget, psnr_db=request.budget_db)
 
 
 def _stem(request: ExportRequest, reference: Reference) -> str:
     """The artifact's name without target and suffix, as in `vapsr-s-x4-fp32` or `esc-x4-fp32-128x128-untrained`."""
     untrained = "untrained" if reference.weights.kind == "untrained" else None
-    parts = (reference.spec.name, request.precision, request.size, untrained)
+    sizes = request.sizes_of_target.description.replace(", ", "_").replace(" ", "-") if request.sizes_of_target else None
+    parts = (reference.spec.name, request.precision_of_target, sizes, untrained)
     return "-".join(str(part) for part in parts if part)
 
 
-def _sizes(size: Size | None, reference: Reference) -> SizeRule:
-    """The sizes to convert for; raises SizeError when the one asked for is below the network's minimum."""
-    smallest = _smallest(reference)
-    if size is None:
-        limit = reference.spec.family.maximum_size
-        return SizeRule(minimum=smallest, maximum=Size(height=limit, width=limit) if limit else None)
-    SizeRule(minimum=smallest).check(size)
-    return SizeRule(minimum=size, maximum=size)
+def _sizes(asked: SizeRule | None, reference: Reference) -> SizeRule:
+    """The sizes to convert for; raises SizeError when one asked for is outside of what the network takes as one graph."""
+    smallest, limit = _smallest(reference), reference.spec.family.maximum_size
+    largest = Size(height=limit, width=limit) if limit else None
+    if asked is None:
+        return SizeRule(minimum=smallest, maximum=largest)
+    SizeRule(minimum=smallest).check(asked.minimum)
+    if asked.maximum and not asked.fixed and not asked.choices:
+        SizeRule(minimum=smallest, maximum=largest).check(asked.maximum)
+    return asked
 
 
 def _smallest(reference: Reference) -> Size:
@@ -159,28 +202,30 @@ def _rewritten_edge(unit: nn.Module, steps: Sequence[Step], inputs: dict[str, Fl
     return result
 
 
-def _manifest(
-    request: ExportRequest, reference: Reference, sizes: SizeRule, applied: tuple[Applied, ...], model_file: Path
-) -> Manifest:
-    """The manifest, still without parity and files."""
+def _manifest(request: ExportRequest, reference: Reference, sizes: SizeRule, applied: tuple[Applied, ...]) -> Manifest:
+    """The manifest, still without the artifact's name, parity and files."""
     spec, weights, scale = reference.spec, reference.weights, reference.spec.scale
-    batch, height, width = (1, sizes.fixed.height, sizes.fixed.width) if sizes.fixed else ("N", "H", "W")
-    dtype: Literal["float32", "float16"] = "float16" if request.half_io else "float32"
+    height, width = (sizes.fixed.height, sizes.fixed.width) if sizes.fixed else ("H", "W")
+    batch = 1 if sizes.fixed or request.target.rounds else "N"
     larger = [scale * side if isinstance(side, int) else f"{scale}*{side}" for side in (height, width)]
+    kind: dict[str, Any] = {"dtype": "float16"} if request.half_io else {}
+    if request.pictures:
+        kind = {"dtype": "uint8", "range": (0.0, 255.0)}
     return Manifest(
-        artifact=model_file.name,
+        artifact="",
         format=request.target.format,
         model=spec.variant or f"{spec.family_name}-custom",
         scale=scale,
         target=request.target_name,
-        precision=request.precision,
+        precision=request.precision_of_target,
+        options=request.options_of_target,
         islands=(),
         budget=_budget(request),
         weights="untrained" if weights.sha256 is None else {"kind": weights.kind, "name": weights.name, "sha256": weights.sha256},
         sizes=sizes,
         reach=spec.reach,
-        input=TensorInfo(name=INPUT, shape=(batch, 3, height, width), dtype=dtype),
-        output=TensorInfo(name=OUTPUT, shape=(batch, 3, *larger), dtype=dtype),
+        input=TensorInfo(name=INPUT, shape=(batch, 3, height, width), **kind),
+        output=TensorInfo(name=OUTPUT, shape=(batch, 3, *larger), **kind),
         rewrites=tuple(RewriteInfo(name=step.name, matches=len(step.matches)) for step in applied if step.matches),
         parity=(),
         files=(),

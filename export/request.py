@@ -1,31 +1,34 @@
 """What to export."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgesr.errors import UsageError
 from edgesr.export.target import Target, targets
 from edgesr.parity import IDENTICAL_DB
-from edgesr.tensors import Precision, Size
+from edgesr.tensors import Precision, SizeRule, one_of
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExportRequest:
     """One export.
 
-    weights: a file, or the name of fetched official weights; None takes the demo weights or seeded ones. size: the one input size
-    to convert for, or None for any. opset: the ONNX opset; None takes the target's default. budget_db: the least PSNR on the
-    picture; None takes the precision's own. half_io: whether input and output of an fp16 artifact are float16 too. without:
-    rewrites to leave out. folder: where the artifact goes; None makes one in the current folder, named after the model.
+    weights: a file, or the name of fetched official weights; None takes the demo weights or seeded ones. sizes: the input sizes
+    to convert for; None takes the target's default. opset, precision: None takes the target's default. budget_db: the least PSNR
+    on the picture; None takes the precision's own. options: of the target, by name; those left out take their defaults. half_io:
+    whether input and output of an fp16 artifact are float16 too. without: rewrites to leave out. folder: where the artifact goes;
+    None makes one in the current folder, named after the model.
     """
 
     model: str
     scale: int | None = None
     weights: str | None = None
     target_name: str = "ort"
-    size: Size | None = None
+    sizes: SizeRule | None = None
     opset: int | None = None
-    precision: Precision = "fp32"
+    precision: Precision | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
     budget_db: float | None = None
     half_io: bool = False
     without: tuple[str, ...] = ()
@@ -33,9 +36,9 @@ class ExportRequest:
 
     @property
     def target(self) -> Target:
-        """The target; raises UnknownNameError, or UsageError for a precision that it does not have."""
+        """The target; raises UnknownNameError, or UsageError for what it does not have."""
         target = targets()[self.target_name]
-        if self.precision not in target.precisions:
+        if self.precision and self.precision not in target.precisions:
             raise UsageError(
                 f"target {self.target_name} has no precision {self.precision!r}",
                 hint=f"Its precisions: {', '.join(target.precisions)}.",
@@ -47,6 +50,18 @@ class ExportRequest:
             )
         if self.budget_db is not None and not 0 < self.budget_db < IDENTICAL_DB:
             raise UsageError(f"{self.budget_db} dB is no budget", hint="Take decibels above 0, as in --budget 50.")
+        for name, value in self.options.items():
+            if value not in target.options.get(name, ()):
+                known = "; ".join(f"--{option} {'|'.join(values)}" for option, values in target.options.items())
+                raise UsageError(f"target {self.target_name} has no --{name} {value}", hint=f"Its options: {known or 'none'}.")
+        target.check(self._options_of(target))
+        if self.sizes and not self.sizes.fixed and not target.several_sizes:
+            raise UsageError(
+                f"target {self.target_name} takes one size, or any; not {self.sizes.description}",
+                hint="Name one, as in --size 128x128, or none for a file that takes any size.",
+            )
+        if self.half_io and target.rounds:
+            raise UsageError(f"target {self.target_name} has no --half-io", hint="Leave it out.")
         if self.half_io and self.precision != "fp16":
             raise UsageError("float16 input and output need half precision", hint="Add --precision fp16, or leave --half-io out.")
         return target
@@ -55,3 +70,27 @@ class ExportRequest:
     def opset_of_target(self) -> int:
         """The opset asked for, or the target's default."""
         return self.opset or self.target.opsets[0]
+
+    @property
+    def precision_of_target(self) -> Precision:
+        """The precision asked for, or the target's default."""
+        return self.precision or self.target.precisions[0]
+
+    @property
+    def options_of_target(self) -> dict[str, str]:
+        """Every option of the target, as asked for or by default."""
+        return self._options_of(self.target)
+
+    def _options_of(self, target: Target) -> dict[str, str]:
+        return {name: self.options.get(name, values[0]) for name, values in target.options.items()}
+
+    @property
+    def sizes_of_target(self) -> SizeRule | None:
+        """The sizes asked for, or the target's default; None is any."""
+        default = self.target.default_size
+        return self.sizes or (one_of((default,)) if default else None)
+
+    @property
+    def pictures(self) -> bool:
+        """Whether the artifact takes and gives pictures of whole numbers."""
+        return self.options_of_target.get("io") == "image"

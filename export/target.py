@@ -1,18 +1,41 @@
 """The contract of a target: what a file in `edgesr/export/targets/` declares as its `TARGET`."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgesr.errors import RegistryError
 from edgesr.export.rewrite import TRAITS
+from edgesr.parity import Budget
 from edgesr.registry import Registry, discover
-from edgesr.tensors import Precision
+from edgesr.tensors import Precision, Size, SizeRule
 
 if TYPE_CHECKING:
     import onnx
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conversion:
+    """What a target makes a file of.
+
+    graphs: the sizes that each takes -> the network in ONNX; several where each size has a graph of its own. folder: where the
+    files go. stem: what their names begin with. precision, options: as asked for. facts: what the file's metadata should say.
+    """
+
+    graphs: Mapping[SizeRule, "onnx.ModelProto"]
+    folder: Path
+    stem: str
+    precision: Precision
+    options: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def graph(self) -> "onnx.ModelProto":
+        """The only graph."""
+        (graph,) = self.graphs.values()
+        return graph
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,8 +46,13 @@ class Target:
     needs: the traits that it needs of the network (see `edgesr.export.rewrite.TRAITS`); rewrites bring them about where they
         match.
     opsets: the ONNX opsets that the graph may have, the default first.
-    lower: (graph, folder, stem) -> the model files, written into the folder and named after the stem: the artifact first, then
-        other forms of it, which `runtime` opens too.
+    precisions: those that it can be asked for, the default first. rounds: whether `lower` brings the network to the precision,
+        and not edgesr in the graph. budgets: where it asks for another parity than `verification.BUDGETS`.
+    default_size: what is exported for when no size is named; None is any size. several_sizes: whether it takes lists and ranges.
+    options: what else may be asked for, by name: the possible values, the default first. Two mean the same in every target: `io`
+        is "image" where files take and give pictures of whole numbers (`TensorInfo.is_picture`); `shapes` is "functions" where
+        each of several sizes gets a graph of its own. check: raises UsageError for options that do not go together.
+    lower: writes the model files, named after the stem: the artifact first, then other forms of it, which `runtime` opens too.
     package, extra: the module that `lower` imports beyond the base, and the extra of `pip install edgesr[extra]` that brings it.
     """
 
@@ -34,7 +62,13 @@ class Target:
     needs: frozenset[str]
     opsets: tuple[int, ...]
     precisions: tuple[Precision, ...]
-    lower: Callable[["onnx.ModelProto", Path, str], tuple[Path, ...]]
+    lower: Callable[[Conversion], tuple[Path, ...]]
+    rounds: bool = False
+    budgets: Mapping[Precision, Budget] = field(default_factory=dict)
+    default_size: Size | None = None
+    several_sizes: bool = False
+    options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    check: Callable[[Mapping[str, str]], None] = lambda _: None
     package: str = ""
     extra: str = ""
 

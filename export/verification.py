@@ -1,6 +1,7 @@
 """Measuring an artifact against the reference: at export, and again from its files."""
 
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ from edgesr.tensors import FloatArray, Precision
 if TYPE_CHECKING:
     from torch import nn
 
-BUDGETS: dict[Precision, Budget] = {
+BUDGETS: Mapping[Precision, Budget] = {
     "fp32": Budget(relative_l2=1e-4, psnr_db=50),
     "fp16": Budget(relative_l2=2e-2, psnr_db=50),
 }
@@ -68,7 +69,8 @@ def artifact_edge(artifact: Artifact, inputs: Pictures, outputs: Pictures, progr
     pairs = []
     for done, (name, image) in enumerate(inputs.items()):
         progress("comparing the artifact with the reference", done, len(inputs))
-        pairs.append((name, outputs[name], session.run(image)))
+        expected = outputs[name].clip(0, 1) if artifact.manifest.output.is_picture else outputs[name]
+        pairs.append((name, expected, session.run(image)))
     return edge("artifact", pairs)
 
 

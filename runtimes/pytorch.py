@@ -23,7 +23,7 @@ class PyTorchSession:
     def __init__(self, reference: "Reference", module: "nn.Module", options: Options) -> None:
         side = reference.spec.minimum_size
         self._module = module
-        self._device = options.device
+        self._device = options.device or "cpu"
         self.scale = reference.spec.scale
         self.sizes = SizeRule(minimum=Size(height=side, width=side))
         self.settings = _settings(options)
@@ -113,7 +113,7 @@ def placed_module(reference: "Reference", options: Options) -> "nn.Module":
         raise BackendMissingError("this machine has no CUDA device that PyTorch can use", hint="Take --device cpu.")
     if options.threads:
         torch.set_num_threads(options.threads)
-    return reference.unit_module().to(options.device)
+    return reference.unit_module().to(options.device or "cpu")
 
 
 def _open(artifact: Artifact, options: Options) -> RuntimeSession:
@@ -126,5 +126,5 @@ RUNTIME = Runtime(
     package="torch",
     open=_open,
     open_reference=open_reference,
-    devices=frozenset({"cpu", "cuda"}),
+    devices=("cpu", "cuda"),
 )

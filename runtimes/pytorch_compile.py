@@ -32,5 +32,5 @@ RUNTIME = Runtime(
     package="torch",
     open=_open,
     open_reference=open_reference,
-    devices=frozenset({"cpu", "cuda"}),
+    devices=("cpu", "cuda"),
 )

@@ -15,7 +15,7 @@ from edgesr.cli.app import app
 from edgesr.cli.errors import exit_code_of
 from edgesr.export.pipeline import export
 from edgesr.export.request import ExportRequest
-from edgesr.tensors import Size
+from edgesr.tensors import Size, one_of
 
 REPOSITORY = Path(__file__).parent.parent
 
@@ -47,7 +47,7 @@ def vapsr_s(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
 def vapsr_s_fixed(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     """vapsr-s ×4 for ONNX Runtime, 16×24 only. Shared: do not alter its files."""
     folder = tmp_path_factory.mktemp("artifacts") / "vapsr-s-16x24"
-    return export(ExportRequest(model="vapsr-s", size=Size(height=16, width=24), folder=folder))
+    return export(ExportRequest(model="vapsr-s", sizes=one_of((Size(height=16, width=24),)), folder=folder))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from edgesr.cli.inspecting import inspect_artifact
 from edgesr.cli.options import Json
 from edgesr.cli.render import Output, big, table
 from edgesr.errors import CheckpointError
@@ -50,10 +51,13 @@ def models(as_json: Json = False) -> None:
 
 
 def inspect(
-    file: Annotated[Path, typer.Argument(help="A checkpoint: .pth, .pt or .safetensors.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE|DIR", help="A checkpoint (.pth, .pt, .safetensors) or an artifact folder.")],
     as_json: Json = False,
 ) -> None:
-    """Say what a checkpoint holds, from its tensors alone; nothing in it is executed."""
+    """Say what a checkpoint or an artifact holds; nothing in it is executed."""
+    if file.is_dir():
+        inspect_artifact(file, Output(as_json=as_json))
+        return
     from edgesr.reference import inspect_checkpoint
 
     report = inspect_checkpoint(file)

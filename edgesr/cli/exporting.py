@@ -14,7 +14,7 @@ from edgesr.cli.options import Json, Scale, Weights
 from edgesr.cli.render import Output, table
 from edgesr.errors import UnknownNameError, UsageError
 from edgesr.parity import Edge
-from edgesr.tensors import PRECISIONS, parse_size
+from edgesr.tensors import PRECISIONS, parse_sizes
 
 if TYPE_CHECKING:
     from edgesr.export.rewrite import Applied
@@ -29,10 +29,21 @@ def export(
     scale: Scale = None,
     weights: Weights = None,
     target: TargetName = "ort",
-    size: Annotated[str | None, typer.Option(metavar="HxW", help="Convert for this input size only.")] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(metavar="HxW", help="Convert for this input size only; for coreml also HxW,HxW or a range HxW..HxW."),
+    ] = None,
     dynamic: Annotated[bool, typer.Option("--dynamic", help="Any batch and size (the default without --size).")] = False,
     opset: Annotated[int | None, typer.Option(metavar="N", help="ONNX opset; target onnx takes 17 to 20.")] = None,
-    precision: Annotated[str, typer.Option(help="fp32, or fp16 (what needs it stays in float32).")] = "fp32",
+    precision: Annotated[
+        str | None,
+        typer.Option(help="fp32, fp16 (what needs it stays in float32); for coreml also w8, p8, p6, p4.", show_default=False),
+    ] = None,
+    io: Annotated[str | None, typer.Option("--io", help="coreml: image (the default) or tensor.", show_default=False)] = None,
+    deployment: Annotated[str | None, typer.Option(help="coreml: ios15 to ios18 (ios16).", show_default=False)] = None,
+    shapes: Annotated[
+        str | None, typer.Option(help="coreml, several sizes: enumerated (the default) or functions.", show_default=False)
+    ] = None,
     budget: Annotated[
         float | None, typer.Option(metavar="DB", help="The least PSNR on a real picture, against the reference (default 50).")
     ] = None,
@@ -45,20 +56,26 @@ def export(
     if size and dynamic:
         raise UsageError("--size and --dynamic contradict each other", hint="Give one of them.")
     chosen = next((known for known in PRECISIONS if known == precision), None)
-    if chosen is None:
+    if precision and chosen is None:
         raise UnknownNameError("precision", precision, PRECISIONS)
     from edgesr.export.pipeline import export as run
     from edgesr.export.request import ExportRequest
+    from edgesr.export.target import targets
 
     show = Output(as_json=as_json)
+    if dynamic and targets()[target].default_size:
+        raise UsageError(
+            f"target {target} has no --dynamic", hint="Name sizes: --size 128x128,256x256, or a range 64x64..512x512."
+        )
     request = ExportRequest(
         model=model,
         scale=scale,
         weights=weights,
         target_name=target,
-        size=parse_size(size) if size else None,
+        sizes=parse_sizes(size) if size else None,
         opset=opset,
         precision=chosen,
+        options={name: value for name, value in {"io": io, "deployment": deployment, "shapes": shapes}.items() if value},
         budget_db=budget,
         half_io=half_io,
         without=tuple(without or ()),
@@ -150,15 +167,15 @@ def parity_table(edges: list[Edge] | tuple[Edge, ...]) -> Table:
 
 
 def _export_lines(folder: Path, manifest: Manifest) -> Iterator[str | Table]:
-    model = next(file for file in manifest.files if file.name == manifest.artifact)
     yield parity_table(manifest.parity)
     done = ", ".join(f"{each.name} in {each.matches} place{'s' * (each.matches > 1)}" for each in manifest.rewrites)
     if manifest.precision == "fp16":
         yield f"In float32: {', '.join(manifest.islands) or 'nothing; half precision is enough everywhere'}"
     yield f"Rewrites: {done or 'none was applied'}"
     shape = ",".join(str(side) for side in manifest.input.shape)
-    yield f"Input: ({shape}) RGB in [0,1]; H×W {manifest.sizes.description}"
-    yield f"Written: {folder / model.name} ({model.bytes / 1e6:.2f} MB) and {folder / 'manifest.json'}"
+    kind = "RGB picture, 0 to 255" if manifest.input.is_picture else "RGB in [0,1]"
+    yield f"Input: ({shape}) {kind}; H×W {manifest.sizes.description}"
+    yield f"Written: {folder / manifest.artifact} ({manifest.model_bytes / 1e6:.2f} MB) and {folder / 'manifest.json'}"
     yield f"Next: edgesr upscale PICTURE OUT.png --artifact {shlex.quote(str(folder))}"
 
 

@@ -13,12 +13,15 @@ from edgesr.cli.render import Output, table
 from edgesr.errors import UsageError
 from edgesr.evaluation import Evaluation, evaluate
 from edgesr.model import Reach
-from edgesr.runtime import Session
+from edgesr.runtime import Options, Session
 from edgesr.upscale import FolderReport, UpscaleOptions, UpscaleReport, upscale_file, upscale_folder
 
 ArtifactFolder = Annotated[Path | None, typer.Option("--artifact", metavar="DIR", help="An artifact folder to run.")]
 ModelName = Annotated[str | None, typer.Option("--model", help="A reference to run in PyTorch, as `edgesr models` lists it.")]
 RuntimeName = Annotated[str | None, typer.Option("--runtime", help="Run the artifact in this runtime.")]
+Device = Annotated[
+    str | None, typer.Option("--device", help="Where it runs: cpu, cuda; in Core ML all, cpu, gpu or ane.", show_default=False)
+]
 
 
 def upscale(
@@ -29,6 +32,7 @@ def upscale(
     scale: Scale = None,
     weights: Weights = None,
     runtime: RuntimeName = None,
+    device: Device = None,
     tile: Annotated[int | None, typer.Option(min=1, help="Cut into tiles of this many input pixels.")] = None,
     overlap: Annotated[int | None, typer.Option(min=0, help="Margin around each tile, in input pixels.")] = None,
     check_seams: Annotated[
@@ -43,7 +47,7 @@ def upscale(
 ) -> None:
     """Upscale a picture, or every picture of a folder."""
     show = Output(as_json=as_json)
-    session, reach = _session(artifact, model, scale, weights, runtime, show)
+    session, reach = _session(artifact, model, scale, weights, runtime, device, show)
     options = UpscaleOptions(
         tile=tile, overlap=overlap, reach=reach, check_seams=check_seams, suffix=_suffix(form), quality=quality
     )
@@ -72,18 +76,25 @@ def evaluation(
     scale: Scale = None,
     weights: Weights = None,
     runtime: RuntimeName = None,
+    device: Device = None,
     as_json: Json = False,
 ) -> None:
     """PSNR and SSIM of the luma as super-resolution papers give them, beside bicubic."""
     show = Output(as_json=as_json)
-    session, reach = _session(artifact, model, scale, weights, runtime, show)
+    session, reach = _session(artifact, model, scale, weights, runtime, device, show)
     with show.progress() as progress:
         result = evaluate(session, hr_dir=hr, lr_dir=lr, reach=reach, progress=progress)
     show.result(asdict(result), [_evaluation_table(result)])
 
 
 def _session(
-    folder: Path | None, model: str | None, scale: int | None, weights: str | None, runtime: str | None, show: Output
+    folder: Path | None,
+    model: str | None,
+    scale: int | None,
+    weights: str | None,
+    runtime: str | None,
+    device: str | None,
+    show: Output,
 ) -> tuple[Session, Reach]:
     """The artifact or the reference that the options name, opened."""
     if folder is not None:
@@ -91,7 +102,7 @@ def _session(
             raise UsageError(
                 "--artifact already says model, scale and weights", hint="Give --artifact, or --model and --weights."
             )
-        return _artifact_session(folder, runtime, show)
+        return _artifact_session(folder, runtime, device, show)
     if model is None and weights is None:
         raise UsageError(
             "nothing to run was named",
@@ -100,15 +111,17 @@ def _session(
     if runtime not in (None, "pytorch"):
         raise UsageError(f"--model runs in PyTorch, not in {runtime}", hint="Export it first, then give --artifact DIR.")
     from edgesr.reference import load_reference
-    from edgesr.runtimes.pytorch import open_reference
+    from edgesr.runtimes.pytorch import RUNTIME, open_reference
 
+    if device not in (None, *RUNTIME.devices):
+        raise UsageError(f"PyTorch does not run on {device} here", hint=f"It runs on {', '.join(RUNTIME.devices)}.")
     reference = load_reference(model=model, scale=scale, weights=weights)
     if reference.weights.kind == "untrained":
         show.warn(f"{reference.spec.name} has no weights here: these are seeded ones and the picture will be noise.")
-    return open_reference(reference), reference.spec.reach
+    return open_reference(reference, Options(device=device)), reference.spec.reach
 
 
-def _artifact_session(folder: Path, runtime: str | None, show: Output) -> tuple[Session, Reach]:
+def _artifact_session(folder: Path, runtime: str | None, device: str | None, show: Output) -> tuple[Session, Reach]:
     from edgesr.artifact import read_artifact
     from edgesr.runtimes import open_artifact
 
@@ -116,7 +129,7 @@ def _artifact_session(folder: Path, runtime: str | None, show: Output) -> tuple[
     artifact.check_files()
     if artifact.manifest.weights == "untrained":
         show.warn(f"{folder} was exported without weights: the picture will be noise.")
-    return open_artifact(artifact, runtime=runtime), artifact.manifest.reach
+    return open_artifact(artifact, runtime=runtime, options=Options(device=device)), artifact.manifest.reach
 
 
 def _suffix(form: str | None) -> str | None:

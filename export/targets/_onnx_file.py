@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-import onnx
+from edgesr.export.target import Conversion
 
 
-def write_onnx(graph: onnx.ModelProto, folder: Path, stem: str) -> Path:
-    """Write `<stem>.onnx` into the folder; returns its path."""
-    path = folder / f"{stem}.onnx"
-    path.write_bytes(graph.SerializeToString(deterministic=True))
+def write_onnx(asked: Conversion) -> Path:
+    """Write the only graph as `<stem>.onnx`; returns its path."""
+    path = asked.folder / f"{asked.stem}.onnx"
+    path.write_bytes(asked.graph.SerializeToString(deterministic=True))
     return path

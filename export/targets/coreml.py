@@ -1,4 +1,51 @@
-from edgesr.export.target import Target
-from edgesr.export.targets._onnx_file import write_onnx
-TARGET = Target(title="x", format="onnx", runtime="ort", needs=frozenset({"no_bicubic","no_fft","static_parts_apart","no_run_time_kernels","static_control_flow"}), opsets=(20,), precisions=("fp32",),
- lower=lambda graph, folder, stem: (write_onnx(graph, folder, stem),))
+"""Core ML: an `.mlpackage` (ML Program) for iOS 15 to 18, from the same rewritten graph as every other target."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from edgesr.errors import UsageError
+from edgesr.export.target import Conversion, Target
+from edgesr.parity import Budget
+from edgesr.tensors import Size
+
+
+def _lower(asked: Conversion) -> tuple[Path, ...]:
+    from edgesr.export.mil.package import write_package
+
+    return (write_package(asked),)
+
+
+def _check(options: Mapping[str, str]) -> None:
+    if options["shapes"] == "functions" and options["deployment"] != "ios18":
+        raise UsageError(f"a function for each size needs iOS 18, not {options['deployment']}", hint="Add --deployment ios18.")
+
+
+_ROUGH = Budget(relative_l2=5e-2, psnr_db=40)
+
+TARGET = Target(
+    title="Core ML",
+    format="mlpackage",
+    runtime="mil_reference",
+    needs=frozenset(
+        {"constant_transforms", "max_rank_5", "no_bicubic", "no_run_time_kernels", "static_control_flow", "static_parts_apart"}
+    ),
+    opsets=(20,),
+    precisions=("fp16", "fp32", "w8", "p8", "p6", "p4"),
+    rounds=True,
+    budgets={
+        "fp32": Budget(relative_l2=1e-4, psnr_db=100),
+        "fp16": Budget(relative_l2=2e-2, psnr_db=50),
+        **dict.fromkeys(("w8", "p8", "p6", "p4"), _ROUGH),
+    },
+    default_size=Size(height=256, width=256),
+    several_sizes=True,
+    options={
+        "io": ("image", "tensor"),
+        "deployment": ("ios16", "ios15", "ios17", "ios18"),
+        "shapes": ("enumerated", "functions"),
+    },
+    check=_check,
+    lower=_lower,
+    package="coremltools",
+    extra="coreml",
+)

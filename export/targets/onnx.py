@@ -1,16 +1,7 @@
 """ONNX for any runtime: one `.onnx` file of standard operators, opset 17 to 20."""
 
-from pathlib import Path
-
-import onnx
-
 from edgesr.export.target import Target
 from edgesr.export.targets._onnx_file import write_onnx
-
-
-def _lower(graph: onnx.ModelProto, folder: Path, stem: str) -> tuple[Path, ...]:
-    return (write_onnx(graph, folder, stem),)
-
 
 TARGET = Target(
     title="ONNX, standard operators",
@@ -20,5 +11,5 @@ TARGET = Target(
     needs=frozenset({"any_batch", "any_size", "channels_last", "no_bicubic", "no_fft", "static_parts_apart"}),
     opsets=(20, 19, 18, 17),
     precisions=("fp32", "fp16"),
-    lower=_lower,
+    lower=lambda asked: (write_onnx(asked),),
 )

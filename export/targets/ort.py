@@ -5,16 +5,16 @@ from pathlib import Path
 import onnx
 
 from edgesr.export.ort_format import write_ort_format
-from edgesr.export.target import Target
+from edgesr.export.target import Conversion, Target
 from edgesr.export.targets._onnx_file import write_onnx
 
 
-def _lower(graph: onnx.ModelProto, folder: Path, stem: str) -> tuple[Path, ...]:
-    path = write_onnx(graph, folder, stem)
+def _lower(asked: Conversion) -> tuple[Path, ...]:
+    graph, path = asked.graph, write_onnx(asked)
     if any(weight.data_type == onnx.TensorProto.FLOAT16 for weight in graph.graph.initializer):
         # Writing it on a processor without half precision, ONNX Runtime would make the weights float32 again.
         return (path,)
-    mobile = folder / f"{stem}.ort"
+    mobile = asked.folder / f"{asked.stem}.ort"
     write_ort_format(graph, mobile)
     return path, mobile
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgesr.tensors import parse_size
+from edgesr.tensors import parse_size, parse_sizes
 
 if TYPE_CHECKING:
     from torch import nn
@@ -54,7 +54,7 @@ def artifact(
         model=model,
         scale=scale,
         target_name=target,
-        size=parse_size(size) if size else None,
+        sizes=parse_sizes(size) if size else None,
         without=tuple(without),
         folder=Path(folder),
     )

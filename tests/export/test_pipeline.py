@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from edgesr.artifact import Artifact, _digest, read_artifact
+from edgesr.artifact import Artifact, digest, read_artifact
 from edgesr.errors import ArtifactError, CheckpointError, ParityError, SizeError, UnknownNameError, UsageError
 from edgesr.export import pipeline, verification
 from edgesr.export.onnx_graph import onnx_from_module
@@ -20,7 +20,7 @@ from edgesr.export.pipeline import export
 from edgesr.export.request import ExportRequest
 from edgesr.export.rewrite import Applied, Step
 from edgesr.export.verification import verify
-from edgesr.tensors import Size, SizeRule
+from edgesr.tensors import Size, SizeRule, one_of
 
 
 def test_the_manifest_says_what_the_artifact_is(vapsr_s: Artifact) -> None:
@@ -75,13 +75,13 @@ def test_the_file_itself_says_what_it_takes(vapsr_s: Artifact, vapsr_s_fixed: Ar
 
 
 def test_untrained_weights_are_said_in_name_and_manifest(tmp_path: Path) -> None:
-    artifact = export(ExportRequest(model="vapsr", scale=2, size=Size(height=8, width=8), folder=tmp_path / "out"))
+    artifact = export(ExportRequest(model="vapsr", scale=2, sizes=one_of((Size(height=8, width=8),)), folder=tmp_path / "out"))
     assert artifact.manifest.weights == "untrained"
     assert artifact.path.stem == "vapsr-x2-fp32-8x8-untrained"
 
 
 def test_a_rewritten_network_is_the_same_function_with_and_without(tmp_path: Path) -> None:
-    request = ExportRequest(model="esc-fp", scale=2, size=Size(height=32, width=32), folder=tmp_path / "with")
+    request = ExportRequest(model="esc-fp", scale=2, sizes=one_of((Size(height=32, width=32),)), folder=tmp_path / "with")
     artifact = export(request)
     rewritten, converted, _ = artifact.manifest.parity
     assert 0 < rewritten.worst.relative_l2 < 1e-12
@@ -114,7 +114,7 @@ def test_a_wrong_rewrite_fails_and_leaves_nothing(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr(pipeline, "apply_plan", wrong)
     with pytest.raises(ParityError, match="rewritten"):
-        export(ExportRequest(model="vapsr-s", size=Size(height=24, width=24), folder=tmp_path / "out"))
+        export(ExportRequest(model="vapsr-s", sizes=one_of((Size(height=24, width=24),)), folder=tmp_path / "out"))
     assert not list(tmp_path.iterdir())
 
 
@@ -180,7 +180,7 @@ def test_verify_against_a_rebuilt_reference(tmp_path: Path) -> None:
     for file in files:
         torch.save(build_model("vapsr-s").state_dict(), file)
     size = Size(height=8, width=8)
-    export(ExportRequest(model="vapsr-s", weights=str(files[0]), size=size, folder=tmp_path / "out"))
+    export(ExportRequest(model="vapsr-s", weights=str(files[0]), sizes=one_of((size,)), folder=tmp_path / "out"))
     assert verify(tmp_path / "out", weights=str(files[0])).against == "the reference built from one.pth"
     with pytest.raises(CheckpointError, match="is not what this artifact was made from"):
         verify(tmp_path / "out", weights=str(files[1]))
@@ -188,7 +188,7 @@ def test_verify_against_a_rebuilt_reference(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("", "cannot be read"), ("[]", "not a manifest"), ('{"schema": 99}', "not a manifest"), ('{"schema": 2}', "was changed")],
+    [("", "cannot be read"), ("[]", "not a manifest"), ('{"schema": 99}', "not a manifest"), ('{"schema": 3}', "was changed")],
 )
 def test_a_broken_manifest_is_an_error(text: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text(text)
@@ -199,7 +199,7 @@ def test_a_broken_manifest_is_an_error(text: str, message: str, tmp_path: Path) 
 def rewritten_manifest(original: Artifact, folder: Path, **changes: object) -> None:
     """A manifest with other content and a digest that fits it."""
     data = {**json.loads((original.folder / "manifest.json").read_text()), **changes}
-    data["digest"] = _digest(data)
+    data["digest"] = digest(data)
     (folder / "manifest.json").write_text(json.dumps(data))
 
 

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from edgesr.export.pipeline import export
 from edgesr.export.request import ExportRequest
 from edgesr.runtimes import open_artifact
-from edgesr.tensors import FloatArray, Size
+from edgesr.tensors import FloatArray, Size, one_of
 
 if TYPE_CHECKING:
     from tests.models.conftest import GoldenCase
@@ -27,7 +27,8 @@ def through_file(golden: "GoldenCase", folder: Path, size: Size | None) -> float
     layout = golden.layout
     weights = folder / "golden.safetensors"
     save_file({name: value.contiguous() for name, value in layout.filled().state_dict().items()}, weights)
-    request = ExportRequest(model=layout.variant, scale=layout.scale, weights=str(weights), size=size, folder=folder / "out")
+    sizes = one_of((size,)) if size else None
+    request = ExportRequest(model=layout.variant, scale=layout.scale, weights=str(weights), sizes=sizes, folder=folder / "out")
     artifact = export(request)
     # The golden pictures are in [0,1] whatever range the network takes; a file's input always stands for that range.
     peak = np.float32(layout.spec.family.input_peak)

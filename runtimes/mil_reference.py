@@ -1,0 +1,89 @@
+"""Core ML's packages, evaluated operator by operator with PyTorch on any system. It proves the file, not Apple's runtime."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgesr.artifact import Artifact
+from edgesr.errors import ArtifactError, UsageError
+from edgesr.runtime import Bound, Inspection, Options, Runtime
+from edgesr.runtimes._mil.evaluation import Evaluator
+from edgesr.runtimes._mil.placement import findings, operators
+from edgesr.runtimes._mil.program import Package
+from edgesr.runtimes._pictures import floats_of, levels_of
+from edgesr.tensors import FloatArray, Size, SizeRule, size_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Way:
+    """How a size is run: by which function, and under which names."""
+
+    evaluator: Evaluator
+    input: str
+    output: str
+
+
+class MilSession:
+    """A package that was read back from its files. Every operator's result is rounded to the precision that the file declares."""
+
+    def __init__(self, artifact: Artifact) -> None:
+        manifest = artifact.manifest
+        self.scale = manifest.scale
+        self.sizes: SizeRule = manifest.sizes
+        self._picture = (manifest.input.is_picture, manifest.output.is_picture)
+        self._functions = Package(artifact.path).functions
+        self._ways: dict[str, _Way] = {}
+        self.settings = {"evaluated by": "edgesr with PyTorch, not by Core ML", "rounding": "as the file declares"}
+
+    def run(self, image: FloatArray) -> FloatArray:
+        """Image (N,3,H,W) RGB in [0,1] -> (N,3,sH,sW); raises SizeError for a size outside `sizes`.
+
+        A package that takes pictures gets the image in 256 steps; what it gives is clamped but not yet rounded to whole numbers.
+        """
+        self.sizes.check(size_of(image))
+        return np.concatenate([self._run(image[i : i + 1]) for i in range(len(image))])
+
+    def bind(self, image: FloatArray) -> Bound:  # noqa: ARG002  # the contract's
+        """Refused with UsageError: how long PyTorch takes says nothing of Core ML."""
+        raise UsageError(
+            "mil_reference evaluates a Core ML package to prove it; it has no latency to report",
+            hint="Measure on a Mac: edgesr bench MODEL --runtime coreml.",
+        )
+
+    def _run(self, image: FloatArray) -> FloatArray:
+        way = self._way(size_of(image))
+        given = levels_of(image) if self._picture[0] else image
+        result = way.evaluator({way.input: given})[way.output]
+        return floats_of(result) if self._picture[1] else np.asarray(result, dtype=np.float32)
+
+    def _way(self, size: Size) -> _Way:
+        """The function for the size, which is made ready once."""
+        name = "main" if "main" in self._functions else f"size_{size}"
+        if name not in self._functions:
+            raise ArtifactError(f"the package has no function {name}", hint="Export the model again.")
+        if name not in self._ways:
+            function = self._functions[name]
+            evaluator = Evaluator(function, rounding="declared")
+            self._ways[name] = _Way(evaluator=evaluator, input=function.inputs[0].name, output=function.outputs[0])
+        return self._ways[name]
+
+
+def _open(artifact: Artifact, _: Options) -> MilSession:
+    return MilSession(artifact)
+
+
+def _inspect(artifact: Artifact) -> Inspection:
+    package = Package(artifact.path)
+    return Inspection(operators=operators(package.functions[package.default]), findings=findings(package))
+
+
+RUNTIME = Runtime(
+    title="Core ML package, evaluated",
+    formats=frozenset({"mlpackage"}),
+    package="coremltools",
+    extra="coreml",
+    open=_open,
+    inspect=_inspect,
+    target="coreml",
+    measures=False,
+)

@@ -1,0 +1,111 @@
+"""The table of docs/coreml.md: every variant as a Core ML package, by precision, by kind of input, by sizes.
+
+Each row is one `edgesr export`, in a process of its own; its figures are those of the artifact's manifest and of the saved package.
+What was made is kept in docs/records/coreml.json after every row, and rows that are there are not made again.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from edgesr.artifact import read_artifact
+from edgesr.environment import environment, processor
+from edgesr.models import families
+from edgesr.parity import PICTURE
+from edgesr.runtimes import runtimes
+
+DOCS = Path(__file__).parent.parent / "docs"
+RECORD = DOCS / "records" / "coreml.json"
+PAGE = DOCS / "coreml.md"
+BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
+HEADER = ("model", "asked for", "operations", "package MB", "dB on the picture", "dB on noise", "largest difference", "export s")
+
+
+def rows() -> list[tuple[str, ...]]:
+    """The arguments of `edgesr export`, row by row."""
+    variants = [name for family in families().values() for name in family.variants]
+    found: list[tuple[str, ...]] = [
+        (variant, "--precision", precision, "--io", "tensor") for variant in variants for precision in ("fp32", "fp16", "w8")
+    ]
+    found += [("vapsr-s", "--precision", precision, "--io", "tensor") for precision in ("p8", "p6", "p4")]
+    found += [(variant,) for variant in variants]
+    found += [("vapsr", "--size", "128x128,256x256"), ("vapsr", "--size", "64x64..512x512")]
+    both = ("--size", "64x64,128x128", "--shapes", "functions", "--deployment", "ios18")
+    found += [("esc", *both), ("srconvnet", *both)]
+    return found
+
+
+def made(words: tuple[str, ...]) -> dict[str, Any]:
+    """Export; what came out, or the error's text and the exit code."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "out"
+        command = [sys.executable, "-c", "from edgesr.cli.app import main; main()", "export", *words, "--target", "coreml"]
+        start = time.perf_counter()
+        done = subprocess.run([*command, "-o", str(folder)], capture_output=True, text=True, check=False)
+        seconds = round(time.perf_counter() - start, 1)
+        if done.returncode:
+            return {"exit": done.returncode, "error": done.stderr.strip().splitlines()[0], "seconds": seconds}
+        artifact = read_artifact(folder)
+        inspect = runtimes()["mil_reference"].inspect
+        assert inspect is not None
+        differences = artifact.manifest.parity[-1].differences
+        pictures = [each for each in differences if each.input.startswith(PICTURE)]
+        noise = [each for each in differences if not each.input.startswith(PICTURE)]
+        return {
+            "exit": 0,
+            "seconds": seconds,
+            "operations": sum(inspect(artifact).operators.values()),
+            "bytes": artifact.manifest.model_bytes,
+            "picture_db": round(min(each.psnr_db for each in pictures), 1),
+            "noise_db": round(min(each.psnr_db for each in noise), 1),
+            "max_abs": max(each.max_abs for each in differences),
+        }
+
+
+def rendered(record: dict[str, Any]) -> str:
+    """The table, with the machine and the command."""
+    lines = [f"| {' | '.join(HEADER)} |", f"|{'---|' * len(HEADER)}"]
+    for words, row in record["rows"].items():
+        model, _, asked = words.partition(" ")
+        cells = [model, f"`{asked}`" if asked else "the defaults"]
+        if row["exit"]:
+            cells += [f"refused with exit code {row['exit']}: {row['error'].removeprefix('Error: ')}", *["–"] * 4]
+        else:
+            cells += [str(row["operations"]), f"{row['bytes'] / 1e6:.2f}", f"{row['picture_db']:.1f}", f"{row['noise_db']:.1f}"]
+            cells += [f"{row['max_abs']:.1e}"]
+        lines.append(f"| {' | '.join([*cells, f'{row["seconds"]:.0f}'])} |")
+    tools = ", ".join(f"{name} {version}" for name, version in record["tools"].items())
+    return f"`scripts/coreml`, on {record['machine']}, {tools}.\n\n" + "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Make what is not there yet, and write the page."""
+    parser = argparse.ArgumentParser(prog="scripts/coreml", description=__doc__)
+    parser.add_argument("models", nargs="*", help="only rows of these; default: all")
+    parser.add_argument("--anew", action="store_true", help="make rows again that are there")
+    parser.add_argument("--render", action="store_true", help="make nothing, write the table from the record")
+    asked = parser.parse_args()
+    record: dict[str, Any] = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.exists() else {"rows": {}}
+    if not asked.render:
+        here = environment()
+        record["machine"] = f"{processor()}, {here.processors} processors, {here.system}"
+        record["tools"] = {name: metadata.version(name) for name in ("edgesr", "coremltools", "torch", "onnx")}
+        for words in rows():
+            if (asked.models and words[0] not in asked.models) or (" ".join(words) in record["rows"] and not asked.anew):
+                continue
+            print(" ".join(words), file=sys.stderr, flush=True)
+            record["rows"][" ".join(words)] = made(words)
+            record["rows"] = {" ".join(each): found for each in rows() if (found := record["rows"].get(" ".join(each)))}
+            RECORD.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+    PAGE.write_text(f"{before}{BEGIN}\n{rendered(record)}{END}{rest.partition(END)[2]}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
