@@ -34,19 +34,18 @@ def _function(name: str, *, folded: bool) -> str:
     """The ONNX function; `folded`: the queries of a turn in two halves, as if they were of twice as many heads."""
     return f"""
 {name}
-<{ATTRIBUTES}, heads: int, query_parts: ints, query_turns: ints, pixels_of_heads: ints, copies: ints, copied: ints,
-  biases_of_turn: ints, answer_parts: ints>
+<{ATTRIBUTES}, heads: int, query_parts: ints, query_turns: ints, pixels_of_heads: ints, copies: ints, biases_of_turn: ints,
+  answer_parts: ints>
 ({INPUTS}, biases, starts, offsets) => (y) {{
 {PARTITION}
   query_parts = Constant <value_ints: ints = @query_parts> ()
   query_turns = Constant <value_ints: ints = @query_turns> ()
   pixels_of_heads = Constant <value_ints: ints = @pixels_of_heads> ()
   copies = Constant <value_ints: ints = @copies> ()
-  copied = Constant <value_ints: ints = @copied> ()
   biases_of_turn = Constant <value_ints: ints = @biases_of_turn> ()
   answer_parts = Constant <value_ints: ints = @answer_parts> ()
   in_parts = Reshape (query, query_parts)
-  columns_first = Transpose <perm = [0, 3, 1, 4, 2, 5]> (in_parts)
+  columns_first = Transpose <perm = [0, 3, 1, 2, 4]> (in_parts)
   queries = Reshape (columns_first, query_turns)
   key_pixels = Reshape (key, pixels_of_heads)
   key_heads = Transpose <perm = [0, 1, 3, 2, 4]> (key_pixels)
@@ -66,7 +65,7 @@ def _function(name: str, *, folded: bool) -> str:
     }}> (some, keys, values)
   }}> (queries, starts)
   answered = Reshape (attended, answer_parts)
-  windows = Transpose <perm = [0, 2, 4, 1, 3, 5]> (answered)
+  windows = Transpose <perm = [0, 2, 3, 1, 4]> (answered)
 {MERGE}"""
 
 
@@ -75,10 +74,8 @@ _NO_FOLD = """
   values = Identity (value_heads)
 """
 _FOLD = """
-  key_copies = Tile (key_heads, copies)
-  value_copies = Tile (value_heads, copies)
-  keys = Reshape (key_copies, copied)
-  values = Reshape (value_copies, copied)
+  keys = Tile (key_heads, copies)
+  values = Tile (value_heads, copies)
 """
 
 
@@ -113,11 +110,12 @@ class WindowAttentionInPortions(ProjectedWindows):
         return "FoldedAttentionInPortions" if self.portions.folds == 2 else "WindowAttentionInPortions"
 
     def biases(self) -> Tensor:
-        """E, (heads, w, 2w−1, w)."""
-        w = self.window
+        """E, (folds·heads, w/folds, 2w−1, w): for each part of the columns the heads."""
+        w, folds = self.window, self.portions.folds
         # A row of 2w entries, written over and over and cut into rows of 2w−1, moves on by one entry from row to row.
         biases = self.table.expand(-1, -1, w, -1).reshape(self.heads, 2 * w - 1, 2 * w * w)[:, :, : w * (2 * w - 1)]
-        return biases.reshape(self.heads, 2 * w - 1, w, 2 * w - 1)[:, :, :, w - 1 :].transpose(1, 2)
+        biases = biases.reshape(self.heads, 2 * w - 1, folds, w // folds, 2 * w - 1)[..., w - 1 :]
+        return biases.permute(2, 0, 3, 1, 4).flatten(0, 1)
 
     def starts(self) -> Tensor:
         """The difference ky − qy + w − 1 for the first row of each turn and ky = 0, (turns,1,1)."""
@@ -132,7 +130,8 @@ class WindowAttentionInPortions(ProjectedWindows):
         answers = []
         for turn, start in zip(query.chunk(self.portions.turns, dim=2), self.starts(), strict=True):
             columns_first = turn.unflatten(2, (rows, w)).transpose(2, 3).flatten(2, 3)  # type: ignore[no-untyped-call]  # torch's
-            mask = biases[:, :, start + offsets].flatten(1, 2).flatten(2)
+            mask = biases[:, :, start + offsets].unflatten(0, (self.portions.folds, self.heads))  # type: ignore[no-untyped-call]  # torch's
+            mask = mask.transpose(0, 1).reshape(self.heads, w * rows, w * w)
             answer = (columns_first @ key.transpose(2, 3) + mask).softmax(dim=3) @ value
             answers.append(answer.reshape(*answer.shape[:2], w, rows, -1).transpose(2, 3).flatten(2, 3))
         return torch.cat(answers, dim=2)
@@ -145,13 +144,12 @@ class WindowAttentionInPortions(ProjectedWindows):
         queries, width = rows * w // folds, channels // heads
         return super().attributes(channels) | {
             "heads": folds * heads,
-            "query_parts": [-1, rows, folds, w // folds, heads, width],
+            "query_parts": [-1, rows, folds, w // folds, channels],
             "query_turns": [-1, turns, 1, queries, folds * channels],
             "pixels_of_heads": [-1, 1, w * w, heads, width],
-            "copies": [1, 1, 1, folds, 1],
-            "copied": [-1, 1, folds * heads, w * w, width],
+            "copies": [1, 1, folds, 1, 1],
             "biases_of_turn": [1, folds * heads, queries, w * w],
-            "answer_parts": [-1, w // folds, rows, heads, folds, width],
+            "answer_parts": [-1, w // folds, rows, folds, channels],
         }
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bench_peers.candidates import Candidate, Preparation
 from bench_peers.goals import GOALS, MEMORY_SIZES, latency_size
-from bench_peers.measuring import latency, memory, product_ns
+from bench_peers.measuring import latency, memory, product_ns, traffic
 from bench_peers.records import load, read_all, record, write
 from bench_peers.rendering import render
 from edgesr.bench.child import CellError
@@ -73,6 +73,7 @@ def measure(
         threads=asked.threads,
         prepared=prepared,
         timed=timed,
+        moved=traffic(prepared, protocol, display),
         product=product,
         memory=weighed,
         loads=loads,

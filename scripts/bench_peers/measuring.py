@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bench_peers.candidates import Candidate, Prepared
-from edgesr.bench.child import CellError, Child, Opening
+from edgesr.bench.child import CellError, Child, Opening, step
 from edgesr.bench.latency import Files, measure
 from edgesr.bench.memory import IMPORT, PEAK, weigh
 from edgesr.bench.protocol import Protocol
@@ -81,6 +81,22 @@ def memory(prepared: Prepared, protocol: Protocol, say: Say) -> tuple[dict[str, 
         metrics = {"import_mb": weighed.metrics[IMPORT], "peak_mb": weighed.metrics[PEAK], "metrics": weighed.metrics}
         results[candidate.name] = {"package": PACKAGES[candidate.kind], "parity": weighed.parity, **metrics}
     return results, failed
+
+
+def traffic(prepared: Prepared, protocol: Protocol, say: Say) -> dict[str, int]:
+    """Candidate -> bytes that its operators read and write in one run in ONNX Runtime, for those that run there."""
+    found = {}
+    for candidate in prepared.candidates:
+        if candidate.kind not in ("edgesr", "onnx"):
+            continue
+        path = next(Path(candidate.path).glob("*.onnx")) if candidate.kind == "edgesr" else candidate.path
+        say(f"bytes moved by {candidate.name}")
+        arguments: dict[str, Any] = {"path": path, "image": prepared.image, "threads": protocol.threads}
+        try:
+            found[candidate.name] = step("bench_peers.traffic:traffic", seconds=protocol.cell_limit, **arguments)["traffic"]
+        except CellError as error:
+            say(f"bytes moved by {candidate.name}: {error}")
+    return found
 
 
 def sound(result: dict[str, Any]) -> bool:

@@ -47,11 +47,15 @@ def record(
     threads: int,
     prepared: Prepared,
     timed: tuple[dict[str, Any], dict[str, str]],
+    moved: dict[str, int],
     product: int,
     memory: dict[str, tuple[dict[str, Any], dict[str, str]]],
     loads: dict[str, list[float]],
 ) -> dict[str, Any]:
-    """The record of one model. product: nanoseconds of the product of matrices. memory: size -> results and failures."""
+    """The record of one model.
+
+    product: nanoseconds of the product of matrices. moved: candidate -> bytes. memory: size -> results and failures.
+    """
     results, failed = timed
     flops = 2 * 1024**3 / (product / 1e9)
     return _without_paths(
@@ -75,6 +79,7 @@ def record(
                 "candidates": {name: {**summary(one["ns"]), **one} for name, one in results.items()},
                 "against_peers": _against_peers(results),
                 "failed": failed,
+                "bytes_moved": moved,
             },
             "memory": {size: {"candidates": found, "failed": lost} for size, (found, lost) in memory.items()},
         }

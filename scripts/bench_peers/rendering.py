@@ -25,7 +25,8 @@ figure is ~~struck out~~ when it differs by more than 1e-4 (relative L2).
 
 _LIMIT = """The limit is what the network's multiply-adds (convolutions, linear layers, matrix products, 5 for each element of a
 LayerNorm) would take at the rate of the best 1024×1024 float32 MatMul in ONNX Runtime in the same run. It does not bind a network
-of which a rewrite has made the multiplications fewer.
+of which a rewrite has made the multiplications fewer. GB moved (10⁹ bytes) are all inputs, weights and outputs of the
+operators that ONNX Runtime runs, after its own fusions: what memory would carry if no cache held anything between two of them.
 """
 
 _MEMORY = """Largest resident memory (MB of 2²⁰ bytes) of a fresh process that imports the runtime, loads the file and runs once.
@@ -97,6 +98,7 @@ def _ratio(record: Record) -> str:
 
 def _latency(records: Sequence[Record]) -> str:
     header = ["model", "size", "edgesr", "naive ORT", "OpenVINO", "ncnn", "PyTorch", "edgesr / fastest peer", "limit"]
+    header += ["GB moved by edgesr", "by naive ORT", "edgesr's graph in OpenVINO"]
     rows = []
     for record in records:
         forms = (["edgesr"], PEERS[:2], PEERS[2:4], ["ncnn"], ["pytorch"])
@@ -108,10 +110,18 @@ def _latency(records: Sequence[Record]) -> str:
                 *cells,
                 _ratio(record),
                 _ms(record["latency"]["limit_ms"]),
+                *_moved(record),
                 _best(record, ["openvino-edgesr"]),
             ]
         )
-    return table([*header, "edgesr's graph in OpenVINO"], rows)
+    return table(header, rows)
+
+
+def _moved(record: Record) -> list[str]:
+    """GB (10⁹ bytes) that edgesr's operators move, and those of the better of the naive forms."""
+    moved = record["latency"].get("bytes_moved", {})
+    naive = [moved[name] for name in ("naive", "naive-simplified") if name in moved]
+    return [f"{value / 1e9:.2f}" if value else "–" for value in (moved.get("edgesr"), min(naive, default=None))]
 
 
 def _goals(records: Sequence[Record]) -> str:

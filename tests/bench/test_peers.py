@@ -50,6 +50,7 @@ def made(**changes: dict[str, Any]) -> dict[str, Any]:
             failed={"ncnn": "cannot open /a/folder/somewhere/net.param"},
         ),
         timed=(timed, {}),
+        moved={"edgesr": 1_250_000_000, "naive": 3_000_000_000, "naive-simplified": 2_500_000_000},
         product=9_800_000,
         memory={str(size): ({"edgesr": result(50)}, {})},
         loads={"before": [0.1, 0.1, 0.1], "after": [2.0, 1.0, 0.5]},
@@ -83,6 +84,7 @@ def test_the_page_says_what_was_reached_and_keeps_the_notes(tmp_path: Path) -> N
     assert "1.50 / 1.6" in page
     assert "200 / 240" in page
     assert "0.62 / 0.9" in page
+    assert "| 1.25 | 2.50 |" in page
     assert "## What did not pay\n\nNothing **at all**.\n" in page
     assert "vapsr ×4 at 128x128, ncnn: cannot open net.param" in page
 
@@ -116,6 +118,9 @@ def test_peers_are_opened_and_run_by_the_harness(tmp_path: Path, monkeypatch: py
     assert step("bench_peers.preparing:matmul", seconds=120, path=path)["flop"] == 2 * 1024**3
     product = Candidate(name="matmul", kind="onnx", path=str(path))
     assert product_ns(product, path.with_suffix(".image.npy"), quick(1)) > 1e5
+    image = path.with_suffix(".image.npy")
+    read_and_written = 3 * 4 * 1024**2
+    assert step("bench_peers.traffic:traffic", seconds=60, path=path, image=image, threads=1) == {"traffic": read_and_written}
     with pytest.raises(CellError, match="NoSuchFile"), Child(opening(replace(product, path="missing.onnx"), 1)) as child:
         child.ask("open", seconds=60)
 
