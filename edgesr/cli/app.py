@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from edgesr import __version__
-from edgesr.cli import benching, catalogue, comparing, exporting, pictures, reporting, weights
+from edgesr.cli import benching, catalogue, comparing, exporting, kitting, pictures, reporting, weights
 from edgesr.cli.errors import exit_code_of
 from edgesr.cli.render import Output
 
@@ -43,6 +43,7 @@ app.command()(exporting.export)
 app.command()(exporting.verify)
 app.command()(pictures.upscale)
 app.command("eval")(pictures.evaluation)
+app.add_typer(kitting.app, name="kit")
 app.command()(reporting.report)
 app.command()(benching.bench)
 app.command()(comparing.compare)

@@ -1,0 +1,95 @@
+// The arithmetic against the vectors, without a model.
+
+import XCTest
+
+@testable import @@NAME@@
+
+final class ArithmeticTests: XCTestCase {
+    func testSpans() throws {
+        for vector in try Vectors.read().spans {
+            let made = spans(along: vector.length, window: vector.window, overlap: vector.overlap)
+            XCTAssertEqual(made.map { $0.start }, vector.starts, "length \(vector.length), window \(vector.window)")
+            XCTAssertEqual(made.map { $0.keepStart }, vector.keepStarts)
+            XCTAssertEqual(made.map { $0.keepStop }, vector.keepStops)
+        }
+    }
+
+    func testReflections() throws {
+        for vector in try Vectors.read().reflections {
+            let places = (0..<vector.places.count).map { reflected($0, count: vector.count) }
+            XCTAssertEqual(places, vector.places, "of \(vector.count)")
+        }
+    }
+
+    func testSamples() throws {
+        for vector in try Vectors.read().samples {
+            XCTAssertEqual(sample(of: Float(vector.value)), vector.sample, "of \(vector.value)")
+        }
+    }
+
+    func testLumas() throws {
+        for vector in try Vectors.read().lumas {
+            XCTAssertEqual(luma(red: vector.red, green: vector.green, blue: vector.blue), vector.luma)
+        }
+    }
+
+    func testAlphas() throws {
+        for vector in try Vectors.read().alphas {
+            var picture = Raster(width: vector.width, height: vector.height)
+            for pixel in 0..<vector.alpha.count {
+                picture.samples[4 * pixel + 3] = vector.alpha[pixel]
+            }
+            var result = Raster(width: vector.scale * vector.width, height: vector.scale * vector.height)
+            enlargeAlpha(of: picture, into: &result, scale: vector.scale)
+            let enlarged = (0..<vector.enlarged.count).map { result.samples[4 * $0 + 3] }
+            XCTAssertEqual(enlarged, vector.enlarged, "\(vector.width)×\(vector.height), ×\(vector.scale)")
+        }
+    }
+
+    func testMosaics() throws {
+        for vector in try Vectors.read().mosaics {
+            let tiling = Tiling(
+                width: vector.tileWidth, height: vector.tileHeight, overlap: vector.overlap, scale: vector.scale)
+            let picture = Raster(width: vector.width, height: vector.height, colours: vector.samples)
+            var told: [Int] = []
+            let result = runInTiles(
+                picture,
+                tiling: tiling,
+                progress: { done, _ in told.append(done) },
+                network: { planted($0, scale: vector.scale) })
+            let expected = Raster(
+                width: vector.scale * vector.width, height: vector.scale * vector.height, colours: vector.result)
+            XCTAssertEqual(result, expected, "\(vector.width)×\(vector.height)")
+            XCTAssertEqual(told, Array(0..<told.count))
+        }
+    }
+}
+
+/// A network whose result depends on the place in the tile and on the whole tile, so that every wrong pixel shows: output pixel
+/// (x, y) of a tile is the input pixel below it, plus the one opposite of that in the tile, plus 3x + 5y, modulo 256.
+func planted(_ tile: Raster, scale: Int) -> Raster {
+    var result = Raster(width: scale * tile.width, height: scale * tile.height)
+    for y in 0..<result.height {
+        for x in 0..<result.width {
+            let below = y / scale * tile.width + x / scale
+            let opposite = tile.width * tile.height - 1 - below
+            for channel in 0..<3 {
+                let source = Int(tile.samples[4 * below + channel]) + Int(tile.samples[4 * opposite + channel])
+                result.samples[4 * (y * result.width + x) + channel] = UInt8((source + 3 * x + 5 * y) % 256)
+            }
+        }
+    }
+    return result
+}
+
+extension Raster {
+    /// Opaque, of red, green and blue for each pixel.
+    init(width: Int, height: Int, colours: [UInt8]) {
+        self.init(width: width, height: height)
+        for pixel in 0..<width * height {
+            for channel in 0..<3 {
+                samples[4 * pixel + channel] = colours[3 * pixel + channel]
+            }
+        }
+    }
+}

@@ -1,0 +1,188 @@
+"""What is in a kit: the model unchanged, the manifest's numbers, the golden pictures; and what becomes of an earlier one."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edgesr.errors import ArtifactError
+from edgesr.images import to_samples
+from edgesr.kit.ios import write_ios_kit
+from edgesr.kit.model import read_app_model
+from edgesr.model import Reach
+from edgesr.tensors import FloatArray, Size, SizeRule
+
+MakeArtifact = Callable[..., Path]
+PLAIN = re.compile(r"static let (\w+) = \"?([^\"\n]+)")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def configuration(folder: Path) -> dict[str, str]:
+    (path,) = folder.rglob("Configuration.swift")
+    return dict(PLAIN.findall(path.read_text(encoding="utf-8")))
+
+
+def vectors(folder: Path) -> Any:
+    (path,) = folder.rglob("vectors.json")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_a_kit_has_all_its_parts_and_no_others(artifact: Path, tmp_path: Path) -> None:
+    kit = write_ios_kit(artifact, output=tmp_path / "kit")
+    model = "Sources/ToyX2/Resources/toy-x2.mlpackage"
+    assert kit.name == "ToyX2"
+    assert contents(kit.folder).keys() == {
+        "Package.swift",
+        "README.md",
+        "kit.json",
+        *(f"Sources/ToyX2/{name}.swift" for name in ("Configuration", "ModelFile", "Network", "Pictures")),
+        *(f"Sources/ToyX2/{name}.swift" for name in ("Samples", "Tiling", "Upscaler")),
+        f"{model}/Manifest.json",
+        f"{model}/Data/com.apple.CoreML/model.mlmodel",
+        f"{model}/Data/com.apple.CoreML/weights/weight.bin",
+        *(f"Tests/ToyX2Tests/{name}.swift" for name in ("ArithmeticTests", "GoldenImageTests", "Vectors")),
+        *(f"Tests/ToyX2Tests/Resources/{name}" for name in ("golden-input.png", "golden-output.png", "vectors.json")),
+        "Example/BeforeAfterView.swift",
+        "Example/ExampleApp.swift",
+    }
+
+
+def test_the_model_is_copied_byte_for_byte(artifact: Path, tmp_path: Path) -> None:
+    (artifact / "toy-x2.mlpackage" / "stray.txt").write_text("not of the artifact")
+    kit = write_ios_kit(artifact, output=tmp_path / "kit")
+    copied = contents(kit.folder / "Sources" / "ToyX2" / "Resources")
+    original = {name: data for name, data in contents(artifact).items() if name.startswith("toy-x2.mlpackage/")}
+    del original["toy-x2.mlpackage/stray.txt"]
+    assert copied == original
+
+
+def test_the_numbers_are_the_manifests(artifact: Path, tmp_path: Path) -> None:
+    kit = write_ios_kit(artifact, output=tmp_path / "kit")
+    digest = json.loads((artifact / "manifest.json").read_text())["digest"]
+    assert configuration(kit.folder) == {
+        "modelName": "toy-x2",
+        "modelHash": digest[:16],
+        "inputName": "input",
+        "outputName": "output",
+        "scale": "2",
+        "tileWidth": "32",
+        "tileHeight": "24",
+        "overlap": "5",
+    }
+    package = (kit.folder / "Package.swift").read_text()
+    assert package.startswith("// swift-tools-version:5.9\n")
+    assert '.iOS("16.0"), .macOS("13.0")' in package
+    assert '.copy("Resources/toy-x2.mlpackage")' in package
+
+
+@pytest.mark.parametrize(("ios", "macos"), [(15, 12), (16, 13), (17, 14), (18, 15)])
+def test_every_deployment_target_has_its_macos(make_artifact: MakeArtifact, ios: int, macos: int) -> None:
+    model = read_app_model(make_artifact(options={"deployment": f"ios{ios}"}))
+    assert (model.ios, model.macos) == (ios, macos)
+
+
+@pytest.mark.parametrize(
+    ("reach", "overlap", "said"),
+    [
+        (Reach(kind="local", radius=5), 5, "leave no trace"),
+        (Reach(kind="local", radius=90), 6, "sees 90 pixels far"),
+        (Reach(kind="windowed"), 6, "looks in windows"),
+        (Reach(kind="global"), 6, "every tiling is an approximation"),
+    ],
+)
+def test_overlap_is_what_edgesr_itself_takes(
+    make_artifact: MakeArtifact, tmp_path: Path, reach: Reach, overlap: int, said: str
+) -> None:
+    kit = write_ios_kit(make_artifact(reach=reach), output=tmp_path / "kit")
+    assert configuration(kit.folder)["overlap"] == str(overlap)
+    assert said in (kit.folder / "README.md").read_text()
+    assert {row["overlap"] for row in vectors(kit.folder)["spans"]} >= {overlap}
+
+
+def size(height: int, width: int) -> Size:
+    return Size(height=height, width=width)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "tile"),
+    [
+        (SizeRule(minimum=size(64, 96), maximum=size(64, 96)), size(64, 96)),
+        (SizeRule(minimum=size(64, 64), maximum=size(256, 256), choices=(size(64, 64), size(256, 256))), size(256, 256)),
+        (SizeRule(minimum=size(64, 64), maximum=size(1024, 2048)), size(256, 256)),
+        (SizeRule(minimum=size(16, 16), maximum=size(128, 512)), size(128, 256)),
+        (SizeRule(minimum=size(300, 16), maximum=size(400, 512)), size(300, 256)),
+    ],
+)
+def test_one_size_is_run(make_artifact: MakeArtifact, sizes: SizeRule, tile: Size) -> None:
+    assert read_app_model(make_artifact(sizes=sizes)).tile == tile
+
+
+@pytest.mark.parametrize(
+    ("model", "name"), [("vapsr-s", "VapsrSX2"), ("esc-custom", "EscCustomX2"), ("4k.net", "Model4kNetX2"), ("rgt", "RgtX2")]
+)
+def test_the_package_is_named_after_the_model(make_artifact: MakeArtifact, tmp_path: Path, model: str, name: str) -> None:
+    assert write_ios_kit(make_artifact(model=model), output=tmp_path / "kit").name == name
+
+
+def test_without_a_folder_it_is_the_packages_name(artifact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert write_ios_kit(artifact, name="MyApp").folder == Path("MyApp")
+    assert (tmp_path / "MyApp" / "Sources" / "MyApp" / "Upscaler.swift").is_file()
+
+
+def test_golden_pictures_are_the_recorded_ones(artifact: Path, tmp_path: Path, recorded_arrays: dict[str, FloatArray]) -> None:
+    kit = write_ios_kit(artifact, output=tmp_path / "kit")
+    for kind in ("input", "output"):
+        (array,) = (array for name, array in recorded_arrays.items() if name.startswith(f"{kind}/picture"))
+        with Image.open(next(kit.folder.rglob(f"golden-{kind}.png"))) as image:
+            np.testing.assert_array_equal(np.asarray(image), to_samples(array[0].transpose(1, 2, 0)))
+    golden = vectors(kit.folder)["golden"]
+    assert (golden["height"], golden["width"]) == (24, 32)
+    # A result of 50 dB, rounded as the reference is, passes; one of 45 dB does not.
+    assert 255**2 / 10**5 + 2 / 12 < golden["meanSquare"] < 255**2 / 10**4.5
+
+
+def test_the_largest_recorded_picture_is_taken(make_artifact: MakeArtifact, tmp_path: Path) -> None:
+    small, large = np.zeros((1, 3, 8, 8), np.float32), np.ones((1, 3, 9, 10), np.float32)
+    arrays = {"input/picture a": small, "output/picture a": small, "input/picture b": large, "output/picture b": large}
+    kit = write_ios_kit(make_artifact(arrays=arrays), output=tmp_path / "kit")
+    golden = vectors(kit.folder)["golden"]
+    assert (golden["height"], golden["width"]) == (9, 10)
+
+
+def test_the_same_artifact_gives_the_same_bytes(artifact: Path, tmp_path: Path) -> None:
+    one, two = (write_ios_kit(artifact, output=tmp_path / name, name="Kit") for name in ("one", "two"))
+    assert contents(one.folder) == contents(two.folder)
+
+
+def test_an_earlier_kit_is_replaced(make_artifact: MakeArtifact, tmp_path: Path) -> None:
+    kit = write_ios_kit(make_artifact(), output=tmp_path / "kit")
+    again = write_ios_kit(make_artifact(model="other"), output=tmp_path / "kit")
+    assert again.name == "OtherX2"
+    assert not (kit.folder / "Sources" / "ToyX2").exists()
+
+
+@pytest.mark.parametrize("touched", ["Sources/ToyX2/Upscaler.swift", "Sources/ToyX2/New.swift", ".build/state"])
+def test_a_kit_that_was_worked_in_is_not_replaced(artifact: Path, tmp_path: Path, touched: str) -> None:
+    kit = write_ios_kit(artifact, output=tmp_path / "kit")
+    path = kit.folder / touched
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("// mine")
+    before = contents(kit.folder)
+    with pytest.raises(ArtifactError, match="was changed since it was made") as caught:
+        write_ios_kit(artifact, output=kit.folder)
+    assert touched in caught.value.message
+    assert contents(kit.folder) == before
+
+
+def test_the_readme_says_that_nobody_compiled_it(artifact: Path, tmp_path: Path) -> None:
+    kit = write_ios_kit(artifact, output=tmp_path / "kit")
+    assert "was not compiled or run by edgesr" in (kit.folder / "README.md").read_text()
