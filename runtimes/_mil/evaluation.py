@@ -1,4 +1,4 @@
-"""A function of a package, run operation by operation, every result checked against its declared shape."""
+"""A function of a package, run operation by operation, every result checked against its declared shape and type."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from edgesr.errors import ArtifactError
 from edgesr.runtimes._mil import linear, movement, pointwise, weights
-from edgesr.runtimes._mil.program import Constant, Function, Operation
+from edgesr.runtimes._mil.program import Constant, Function, Operation, Value
 from edgesr.runtimes._mil.registry import OPERATORS
 
 Rounding = Literal["none", "declared"]
@@ -21,28 +21,39 @@ _KINDS = (linear, movement, pointwise, weights)
 """Imported for what they register."""
 _LISTS = frozenset({"values"})
 """Parameters that take several values."""
+_FLOATS = ("FLOAT16", "FLOAT32")
+_OPERANDS = ("x", "values", "a", "query")
+"""What an operator calls the operand whose type its result has."""
 
 
 class Evaluator:
     """Runs a function. The weights that are stored compressed are taken apart once."""
 
     def __init__(self, function: Function, *, rounding: Rounding) -> None:
+        """Raises ArtifactError for an unknown operator, a value that nothing makes, or types that do not fit."""
         unknown = sorted({each.kind for each in function.operations} - OPERATORS.keys())
         if unknown:
             raise ArtifactError(f"the package uses operators that are not evaluated: {', '.join(unknown)}")
+        _check(function)
         self._function = function
         self._rounding = rounding
-        self._constants = {name: _tensor(value) for name, value in function.constants.items()}
-        self._operations = []
+        self._results = frozenset(function.outputs)
+        constants = {name: _tensor(value) for name, value in function.constants.items()}
+        operations = []
         for each in function.operations:
             if each.kind.startswith("constexpr_"):
-                self._run(each, self._constants)
+                self._run(each, constants)
             else:
-                self._operations.append(each)
-        self._uses = Counter(name for each in self._operations for name in _names(each))
+                operations.append(each)
+        self._operations = tuple(operations)
+        self._uses = Counter(name for each in operations for name in set(_names(each)))
+        self._constants = {name: value for name, value in constants.items() if name in self._uses or name in self._results}
 
     def __call__(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """The outputs by name. Raises ArtifactError where a result has not the shape or type that the file declares."""
+        """Inputs by name -> outputs by name, all float32; an image's numbers are 0 to 255.
+
+        Raises ArtifactError where a result has not the shape or type that the file declares.
+        """
         values: dict[str, Tensor | str] = dict(self._constants)
         for given in self._function.inputs:
             values[given.name] = self._checked(torch.from_numpy(np.array(feeds[given.name])).float(), given, "the input")
@@ -50,10 +61,10 @@ class Evaluator:
         with torch.inference_mode():
             for each in self._operations:
                 self._run(each, values)
-                for name in set(_names(each)):
-                    left[name] -= sum(used == name for used in _names(each))
-                    if not left[name] and name not in self._function.outputs and name not in self._constants:
-                        del values[name]  # so that what is alive is what a runtime would keep alive
+                left.subtract(set(_names(each)))
+                for name in (*_names(each), *(output.name for output in each.outputs)):
+                    if not left[name] and name not in self._results and name not in self._constants:
+                        values.pop(name, None)  # so that what is alive is what a runtime would keep alive
         return {name: np.asarray(values[name]) for name in self._function.outputs}
 
     def _run(self, each: Operation, values: dict[str, Tensor | str]) -> None:
@@ -68,11 +79,13 @@ class Evaluator:
             raise ArtifactError(f"operation {each.kind} {each.outputs[0].name} cannot be evaluated: {error}") from error
         found_all = (results,) if isinstance(results, Tensor) else tuple(results)
         if len(found_all) != len(each.outputs):
-            raise ArtifactError(f"operation {each.kind} {each.outputs[0].name} has {len(found_all)} results, not {len(each.outputs)}")
+            raise ArtifactError(
+                f"operation {each.kind} {each.outputs[0].name} has {len(found_all)} results, not {len(each.outputs)}"
+            )
         for result, declared in zip(found_all, each.outputs, strict=True):
             values[declared.name] = self._checked(result, declared, each.kind)
 
-    def _checked(self, result: Tensor, declared: Any, kind: str) -> Tensor:
+    def _checked(self, result: Tensor, declared: Value, kind: str) -> Tensor:
         """The result, in its declared precision where that is asked for."""
         fitting = len(result.shape) == len(declared.shape) and all(
             side in (-1, length) for length, side in zip(result.shape, declared.shape, strict=True)
@@ -80,10 +93,31 @@ class Evaluator:
         if not fitting:
             shapes = f"{'x'.join(map(str, result.shape))}, not {'x'.join(map(str, declared.shape))}"
             raise ArtifactError(f"{kind} {declared.name} has the shape {shapes} as the file declares")
-        floating = declared.dtype in ("FLOAT16", "FLOAT32")
-        if floating != result.is_floating_point():
+        floating, truth = declared.dtype in _FLOATS, declared.dtype == "BOOL"
+        if floating != result.is_floating_point() or truth != (result.dtype == torch.bool):
             raise ArtifactError(f"{kind} {declared.name} is {result.dtype}, not {declared.dtype} as the file declares")
         return result.half().float() if self._rounding == "declared" and declared.dtype == "FLOAT16" else result
+
+
+def _check(function: Function) -> None:
+    """Raise ArtifactError where a value is read before it is made, or has another precision than what it is made of."""
+    types = {name: str(value.dtype).upper() for name, value in function.constants.items() if not isinstance(value, str)}
+    types |= {each.name: each.dtype for each in function.inputs}
+    known = types.keys() | function.constants.keys()
+    for each in function.operations:
+        missing = sorted(set(_names(each)) - known)
+        if missing:
+            raise ArtifactError(f"operation {each.kind} {each.outputs[0].name} reads what nothing makes: {', '.join(missing)}")
+        read = [types.get(name) for key in _OPERANDS for name in each.inputs.get(key, ()) if isinstance(name, str)]
+        for output in each.outputs:
+            other = [dtype for dtype in read if dtype in _FLOATS and dtype != output.dtype]
+            if other and output.dtype in _FLOATS and each.kind != "cast":
+                raise ArtifactError(f"operation {each.kind} {output.name} is {output.dtype}, but made of {other[0]}")
+            types[output.name] = output.dtype
+            known.add(output.name)
+    absent = sorted(set(function.outputs) - known)
+    if absent:
+        raise ArtifactError(f"function {function.name} returns what nothing makes: {', '.join(absent)}")
 
 
 def _names(each: Operation) -> list[str]:
@@ -91,9 +125,10 @@ def _names(each: Operation) -> list[str]:
 
 
 def _tensor(value: Constant) -> Tensor | str:
-    """A constant as operators read it: floats as float32, whole numbers as they are."""
+    """A constant as operators read it: floats as float32, whole numbers as int64, but for those of a byte, which are many."""
     if isinstance(value, str) or value.dtype.kind == "U":
         return str(value)
     if value.dtype.kind == "f":
         return torch.from_numpy(np.array(value, dtype=np.float32))
-    return torch.from_numpy(np.array(value, dtype=np.int64 if value.dtype.kind in "iu" else value.dtype))
+    wide = value.dtype.kind in "iu" and value.dtype.itemsize > 1
+    return torch.from_numpy(np.array(value, dtype=np.int64 if wide else value.dtype))

@@ -1,7 +1,7 @@
 """What a saved `.mlpackage` holds: its functions, operation by operation, with every weight in memory.
 
 Read from the file's own messages, not through a converter, so that a mistake of the converter is not made twice. The format is
-that of coremltools' `MIL.proto` and of its weight file, which coremltools' own reader takes apart.
+that of coremltools' `MIL.proto`, `Model.proto` and `FeatureTypes.proto`.
 """
 
 import importlib
@@ -16,24 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesr.errors import ArtifactError
-
-_BITS = {"UINT1": 1, "UINT2": 2, "UINT3": 3, "UINT4": 4, "UINT6": 6, "INT4": 4}
-_DTYPES: dict[str, Any] = {
-    "FLOAT16": np.float16,
-    "FLOAT32": np.float32,
-    "INT8": np.int8,
-    "INT16": np.int16,
-    "INT32": np.int32,
-    "UINT8": np.uint8,
-    "UINT16": np.uint16,
-    "UINT32": np.uint32,
-    "BOOL": np.bool_,
-    "STRING": np.str_,
-    **dict.fromkeys(_BITS, np.uint8),
-    "INT4": np.int8,
-}
-_READERS = {"FLOAT16": "fp16", "FLOAT32": "float"}
-"""How the weight file's reader calls a type, where not by its own name."""
+from edgesr.runtimes._mil.blobs import DTYPES, block, numbers
 
 Constant = NDArray[Any] | str
 
@@ -67,6 +50,21 @@ class Function:
     outputs: tuple[str, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Feature:
+    """An input or output as an app sees it.
+
+    image: the order of colours (`RGB`), or "" for an array. An image's numbers are 0 to 255, (1,3,H,W).
+    shapes: those that the file names, the default first. An output of flexible size may have none.
+    ranges: the smallest and largest length of each side where any in between is taken (-1: no limit); else empty.
+    """
+
+    name: str
+    image: str
+    shapes: tuple[tuple[int, ...], ...]
+    ranges: tuple[tuple[int, int], ...] = ()
+
+
 class Package:
     """A saved `.mlpackage`; raises ArtifactError for one that cannot be read."""
 
@@ -76,18 +74,43 @@ class Package:
             manifest = json.loads((folder / "Manifest.json").read_text(encoding="utf-8"))
             root = manifest["itemInfoEntries"][manifest["rootModelIdentifier"]]["path"]
             self.spec = importlib.import_module("coremltools.proto.Model_pb2").Model()
-            self._model = folder / "Data" / root
+            self._model = _inside(folder / "Data", root)
             self.spec.ParseFromString(self._model.read_bytes())
+        except ImportError:
+            raise
         except Exception as error:  # whatever a damaged file makes of the protocol's parser
-            raise ArtifactError(f"{folder} cannot be read as a Core ML package: {error}", hint="Export the model again.") from error
+            raise _unreadable(folder, error) from error
         if self.spec.WhichOneof("Type") != "mlProgram":
             raise ArtifactError(f"{folder} holds no ML Program", hint="Export the model again.")
 
     @cached_property
     def functions(self) -> dict[str, Function]:
-        """The networks by name; `main` where there is one."""
-        read = _Reader(self._model.parent)
-        return {name: read.function(name, message) for name, message in self.spec.mlProgram.functions.items()}
+        """The networks by name; `main` where there is one. Raises ArtifactError where a part of them is missing or damaged."""
+        try:
+            read = _Reader(self._model.parent)
+            return {name: read.function(name, message) for name, message in self.spec.mlProgram.functions.items()}
+        except ArtifactError:
+            raise
+        except Exception as error:  # as above
+            raise _unreadable(self.folder, error) from error
+
+    @property
+    def default(self) -> str:
+        """The name of the function that runs where none is asked for."""
+        return self.spec.description.defaultFunctionName or "main"
+
+    def inputs(self, function: str) -> tuple[Feature, ...]:
+        """The function's inputs as an app sees them."""
+        return tuple(_feature(each) for each in self._described(function).input)
+
+    def outputs(self, function: str) -> tuple[Feature, ...]:
+        """The function's outputs as an app sees them."""
+        return tuple(_feature(each) for each in self._described(function).output)
+
+    def _described(self, function: str) -> Any:
+        """The message that describes a function; a package of one describes it as itself."""
+        several = {each.name: each for each in self.spec.description.functions}
+        return several.get(function, self.spec.description)
 
 
 class _Reader:
@@ -95,13 +118,12 @@ class _Reader:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._blobs: dict[str, Any] = {}
 
     def function(self, name: str, message: Any) -> Function:
-        (block,) = message.block_specializations.values()
+        (body,) = message.block_specializations.values()
         constants: dict[str, Constant] = {}
         operations = []
-        for each in block.operations:
+        for each in body.operations:
             outputs = tuple(_value_type(output) for output in each.outputs)
             if each.type == "const":
                 constants[outputs[0].name] = self._constant(each.attributes["val"])
@@ -120,33 +142,37 @@ class _Reader:
             inputs=tuple(_value_type(each) for each in message.inputs),
             constants=constants,
             operations=tuple(operations),
-            outputs=tuple(block.outputs),
+            outputs=tuple(body.outputs),
         )
 
     def _array(self, message: Any) -> NDArray[Any]:
         return np.asarray(self._constant(message))
 
     def _constant(self, message: Any) -> Constant:
-        kind = _dtype_name(message.type)
-        shape = _shape(message.type)
+        kind, shape = _dtype_name(message.type), _shape(message.type)
+        count = int(np.prod(shape))
         if message.WhichOneof("value") == "blobFileValue":
-            found = self._blob(message.blobFileValue, kind)
-        else:
-            tensor = message.immediateValue.tensor
-            held = tensor.WhichOneof("value")
-            if held == "strings":
-                return str(tensor.strings.values[0])
-            values = getattr(tensor, held).values if held else []
-            found = np.frombuffer(values, _DTYPES[kind]) if held == "bytes" else np.asarray(values, _DTYPES[kind])
+            path = _inside(self._folder, message.blobFileValue.fileName.removeprefix("@model_path/"))
+            return block(path, message.blobFileValue.offset, kind, count).reshape(shape)
+        tensor = message.immediateValue.tensor
+        held = tensor.WhichOneof("value")
+        if held == "strings":
+            return str(tensor.strings.values[0])
+        values = getattr(tensor, held).values if held else []
+        found = numbers(values, kind, count) if held == "bytes" else np.asarray(values, DTYPES[kind])
         return found.reshape(shape)
 
-    def _blob(self, message: Any, kind: str) -> NDArray[Any]:
-        name = message.fileName.removeprefix("@model_path/")
-        if name not in self._blobs:
-            storage = importlib.import_module("coremltools.libmilstoragepython")
-            self._blobs[name] = storage._BlobStorageReader(str(self._folder / name))
-        raw = getattr(self._blobs[name], f"read_{_READERS.get(kind, kind.lower())}_data")(message.offset)
-        return np.frombuffer(raw.tobytes(), np.float16) if kind == "FLOAT16" else np.asarray(raw, _DTYPES[kind])
+
+def _inside(folder: Path, name: str) -> Path:
+    """A file of the folder; raises ArtifactError for a name that leads out of it."""
+    path = (folder / name).resolve()
+    if folder.resolve() not in path.parents:
+        raise ArtifactError(f"{folder} names a file outside of itself: {name!r}", hint="Do not trust this package.")
+    return path
+
+
+def _unreadable(folder: Path, error: Exception) -> ArtifactError:
+    return ArtifactError(f"{folder} cannot be read as a Core ML package: {error}", hint="Export the model again.")
 
 
 def _value_type(message: Any) -> Value:
@@ -161,3 +187,30 @@ def _shape(message: Any) -> tuple[int, ...]:
     """The shape; -1 for a side that is known at run time only."""
     sides = message.tensorType.dimensions
     return tuple(side.constant.size if side.WhichOneof("dimension") == "constant" else -1 for side in sides)
+
+
+def _feature(message: Any) -> Feature:
+    if message.type.WhichOneof("Type") == "imageType":
+        return _image(message.name, message.type.imageType)
+    array = message.type.multiArrayType
+    fixed = tuple(array.shape)
+    listed = [tuple(each.shape) for each in array.enumeratedShapes.shapes]
+    ranges = tuple((side.lowerBound, side.upperBound) for side in array.shapeRange.sizeRanges)
+    return Feature(name=message.name, image="", shapes=_unique(fixed, listed), ranges=ranges)
+
+
+def _image(name: str, message: Any) -> Feature:
+    colours = importlib.import_module("coremltools.proto.FeatureTypes_pb2").ImageFeatureType.ColorSpace.Name(message.colorSpace)
+    channels = 1 if colours.startswith("GRAYSCALE") else 3
+    fixed = (1, channels, message.height, message.width)
+    listed = [(1, channels, each.height, each.width) for each in message.enumeratedSizes.sizes]
+    ranges: tuple[tuple[int, int], ...] = ()
+    if message.WhichOneof("SizeFlexibility") == "imageSizeRange":
+        sides = (message.imageSizeRange.heightRange, message.imageSizeRange.widthRange)
+        ranges = ((1, 1), (channels, channels), *((side.lowerBound, side.upperBound) for side in sides))
+    return Feature(name=name, image=colours, shapes=_unique(fixed, listed), ranges=ranges)
+
+
+def _unique(first: tuple[int, ...], others: list[tuple[int, ...]]) -> tuple[tuple[int, ...], ...]:
+    """The shapes without repetition and without one that is not said."""
+    return tuple(dict.fromkeys(each for each in (first, *others) if each and 0 not in each))

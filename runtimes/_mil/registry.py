@@ -5,7 +5,6 @@ documentation of the MIL operators. Floats come as float32, whatever the file de
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,6 +12,11 @@ from torch import Tensor
 Operator = Callable[..., Tensor | Sequence[Tensor]]
 
 OPERATORS: dict[str, Operator] = {}
+
+ONE, ZERO, LAST = torch.tensor(1), torch.tensor(0), torch.tensor(-1)
+YES, NO = torch.tensor(True), torch.tensor(False)
+EPSILON = torch.tensor(1e-5)
+"""Defaults, as they would come from the file."""
 
 
 def operator(*names: str) -> Callable[[Operator], Operator]:
@@ -39,8 +43,3 @@ def scalar(value: Tensor) -> float:
 def flag(value: Tensor) -> bool:
     """A constant's truth value."""
     return bool(value.reshape(()))
-
-
-def number(value: Any) -> Tensor:
-    """A default, as it would come from the file."""
-    return torch.as_tensor(value)

@@ -4,19 +4,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from edgesr.runtimes._mil.blobs import unpacked
 from edgesr.runtimes._mil.registry import ints, operator
-
-
-def _along(values: Tensor, axis: int, ndim: int) -> Tensor:
-    """A vector of an axis, to be broadcast over the others."""
-    return values.reshape([-1 if each == axis else 1 for each in range(ndim)]) if values.numel() > 1 else values.reshape(())
 
 
 @operator("constexpr_affine_dequantize")
 def constexpr_affine_dequantize(quantized_data: Tensor, zero_point: Tensor, scale: Tensor, axis: Tensor) -> Tensor:
     """(q − z)·s, with z and s for each index of the axis, or one for all."""
-    at, ndim = int(axis), quantized_data.ndim
-    return (quantized_data.float() - _along(zero_point.float(), at, ndim)) * _along(scale, at, ndim)
+    spread = [1] * quantized_data.ndim
+    spread[int(axis)] = quantized_data.shape[int(axis)]
+    z, s = (each if each.ndim == 0 else each.reshape(spread) for each in (zero_point.float(), scale))
+    return (quantized_data.float() - z) * s
 
 
 @operator("constexpr_blockwise_shift_scale")
@@ -26,12 +24,6 @@ def constexpr_blockwise_shift_scale(data: Tensor, scale: Tensor, offset: Tensor 
     if offset is not None:
         q = q - _blocks(offset.float(), q)
     return q * _blocks(scale, q)
-
-
-def _blocks(values: Tensor, like: Tensor) -> Tensor:
-    for axis, length in enumerate(like.shape):
-        values = values.repeat_interleave(length // values.shape[axis], dim=axis)
-    return values
 
 
 @operator("constexpr_lut_to_dense")
@@ -45,21 +37,27 @@ def constexpr_lut_to_dense(
     """
     if shape is not None:
         sides = ints(shape)
-        bits = int(np.log2(lut.numel()))
-        stream = np.unpackbits(indices.numpy().astype(np.uint8), bitorder="little")[: int(np.prod(sides)) * bits]
-        picked = stream.reshape(-1, bits) @ (1 << np.arange(bits))
-        return lut.reshape(-1)[torch.from_numpy(picked)].reshape(sides)
+        picked = unpacked(indices.numpy(), bits=(lut.numel() - 1).bit_length(), count=int(np.prod(sides)))
+        return lut.reshape(-1)[torch.from_numpy(picked).long()].reshape(sides)
     if lut.shape[-1] != 1 or vector_axis is not None:
         raise NotImplementedError("palettes of vectors")
-    palette = lut.squeeze(-1)
-    for axis, length in enumerate(indices.shape):
-        palette = palette.repeat_interleave(length // palette.shape[axis], dim=axis)
-    return palette.gather(-1, indices.long().unsqueeze(-1)).squeeze(-1)
+    entries = lut.shape[-2]
+    blocks = torch.arange(lut.numel() // entries).reshape(lut.shape[:-2])
+    return lut.reshape(-1)[_blocks(blocks, indices) * entries + indices]
 
 
 @operator("constexpr_cast")
-def constexpr_cast(source_val: Tensor, output_dtype: str = "fp32") -> Tensor:
-    """The same numbers as floats."""
+def constexpr_cast(source_val: Tensor, output_dtype: str) -> Tensor:
+    """The same numbers in single precision."""
+    if output_dtype != "fp32":
+        raise NotImplementedError(f"constexpr_cast to {output_dtype}")
     return source_val.float()
 
 
+def _blocks(values: Tensor, like: Tensor) -> Tensor:
+    """Each value over its block."""
+    if values.ndim != like.ndim or any(length % parts for length, parts in zip(like.shape, values.shape, strict=True)):
+        raise ValueError(f"blocks {tuple(values.shape)} of {tuple(like.shape)}")
+    for axis, length in enumerate(like.shape):
+        values = values.repeat_interleave(length // values.shape[axis], dim=axis)
+    return values
