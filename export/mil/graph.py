@@ -11,34 +11,38 @@ from onnx import numpy_helper
 
 from edgesr.errors import ExportError
 from edgesr.export.mil import linear, movement, pointwise
-from edgesr.export.mil.node import LOWERINGS, Array, Lowered, Node
+from edgesr.export.mil.node import LOWERINGS, Array, Lowered, Node, rank
 from edgesr.export.onnx_graph import INPUT, OUTPUT, REWRITE_KEY
 
 OPERATORS = (linear, movement, pointwise)
 """Imported for what they register."""
 
 
-def lowered(graph: onnx.GraphProto, mb: Any, x: Lowered) -> Lowered:
+COMPACT = 2**16
+"""From how many numbers on a repeated table is left to the program, where the package is to be compact."""
+
+_RANK = 5
+_INT32 = (np.iinfo(np.int32).min, np.iinfo(np.int32).max)
+
+
+def lowered(graph: onnx.GraphProto, mb: Any, x: Lowered, *, compact: bool = False) -> Lowered:
     """Build the graph's nodes on the MIL variable `x`, in the block that is being built; the variable of its output.
 
-    What follows from constants alone is computed here. Raises ExportError for a node that has no form in Core ML.
+    What follows from constants alone is computed here. compact: but for tables of more than COMPACT numbers that repeat smaller
+    ones, and what follows from them, which become operations on constants; coremltools must then be told to leave them alone.
+    Raises ExportError for a node that has no form in Core ML.
     """
     values: dict[str, Lowered] = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     values[INPUT] = x
-    missing = sorted({node.op_type for node in graph.node} - LOWERINGS.keys() - _FOLDED)
     for node in graph.node:
         inputs = tuple(values[name] if name else None for name in node.input)
-        if all(value is None or isinstance(value, np.ndarray) for value in inputs):
-            results: Sequence[Lowered] = _computed(node, inputs)
-        else:
-            results = _built(node, inputs, mb, missing)
+        known = all(value is None or isinstance(value, np.ndarray) for value in inputs)
+        results: Sequence[Lowered] = _computed(node, inputs) if known else ()
+        if not known or (compact and node.op_type == "Tile" and results[0].size > COMPACT):
+            results = _built(node, inputs, mb)
         for name, result in zip(node.output, results, strict=True):
             values[name] = result
     return values[OUTPUT]
-
-
-_INT32 = (np.iinfo(np.int32).min, np.iinfo(np.int32).max)
-_FOLDED = frozenset({"Constant"})
 
 
 def _computed(node: onnx.NodeProto, inputs: Sequence[Array | None]) -> Sequence[Array]:
@@ -54,7 +58,7 @@ def _computed(node: onnx.NodeProto, inputs: Sequence[Array | None]) -> Sequence[
     return [np.asarray(value) for value in run.run(None, feeds)]
 
 
-def _built(node: onnx.NodeProto, inputs: tuple[Lowered | None, ...], mb: Any, missing: Sequence[str]) -> Sequence[Lowered]:
+def _built(node: onnx.NodeProto, inputs: tuple[Lowered | None, ...], mb: Any) -> Sequence[Lowered]:
     wrapped = Node(
         mb=mb,
         kind=node.op_type,
@@ -66,14 +70,18 @@ def _built(node: onnx.NodeProto, inputs: tuple[Lowered | None, ...], mb: Any, mi
     )
     lowering = LOWERINGS.get(node.op_type)
     if lowering is None or node.domain:
-        raise wrapped.refusal(f"operators without a lowering in this graph: {', '.join(missing) or node.domain}")
+        raise wrapped.refusal(f"no operator of {node.domain or 'ONNX'} but these is lowered: {', '.join(sorted(LOWERINGS))}")
     try:
         made = lowering(wrapped)
     except ExportError:
         raise
     except Exception as error:  # coremltools raises whatever its type inference met; the cause is chained
         raise wrapped.refusal(str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__) from error
-    return list(made) if isinstance(made, list | tuple) else [made]
+    results = list(made) if isinstance(made, list | tuple) else [made]
+    for result in results:
+        if rank(result) > _RANK:
+            raise wrapped.refusal(f"it has {rank(result)} axes, supported: {_RANK} at most")
+    return results
 
 
 def _narrow(value: Lowered | None) -> Lowered | None:
@@ -81,7 +89,7 @@ def _narrow(value: Lowered | None) -> Lowered | None:
     if not isinstance(value, np.ndarray):
         return value
     if value.dtype == np.int64:
-        return value.clip(*_INT32).astype(np.int32)  # a cut's end may be as large as there are numbers
+        return np.asarray(value.clip(*_INT32), dtype=np.int32)  # a cut's end may be as large as there are numbers
     return value.astype(np.float32) if value.dtype == np.float64 else value
 
 

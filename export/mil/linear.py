@@ -43,7 +43,7 @@ def conv_transpose(node: Node) -> Lowered:
     axes = weight.ndim - 2
     node.only("output_shape", None, None)
     if any(node.attribute("output_padding", [0] * axes)):
-        raise node.refusal("output_padding is not zero")
+        raise node.refusal(f"output_padding is {node.attribute('output_padding', [])}, supported: 0")
     return node.mb.conv_transpose(
         x=node.input(0),
         weight=weight,
@@ -66,14 +66,29 @@ def gemm(node: Node) -> Lowered:
         a = node.mb.transpose(x=a, perm=[1, 0], name=f"{node.name}_transposed")
     weight = b if node.attribute("transB", 0) else b.T
     weight = np.ascontiguousarray(weight * np.float32(node.attribute("alpha", 1.0)))
-    bias = None if c is None else np.broadcast_to(c * np.float32(node.attribute("beta", 1.0)), weight.shape[:1]).copy()
-    return node.mb.linear(x=a, weight=weight, **({} if bias is None else {"bias": bias}), name=node.name)
+    if c is None:
+        return node.mb.linear(x=a, weight=weight, name=node.name)
+    if c.ndim > 1 and c.shape[0] != 1:
+        raise node.refusal(f"its biases are {'x'.join(map(str, c.shape))}, supported: one for each column")
+    bias = np.broadcast_to(c.reshape(-1) * np.float32(node.attribute("beta", 1.0)), weight.shape[:1]).copy()
+    return node.mb.linear(x=a, weight=weight, bias=bias, name=node.name)
 
 
 @lowers("MatMul")
 def matmul(node: Node) -> Lowered:
-    """A·B in the last two axes; a linear layer where B is one constant matrix."""
+    """A·B in the last two axes. Where B is one constant matrix, a linear layer, or on a map (four axes) a 1×1 convolution.
+
+    Core ML's linear layer is documented for three axes at most. The transpositions around the convolution cancel with those
+    around the next one.
+    """
     a, b = node.input(0), node.input(1)
-    if isinstance(b, np.ndarray) and b.ndim == 2 and not isinstance(a, np.ndarray):
-        return node.mb.linear(x=a, weight=np.ascontiguousarray(b.T), name=node.name)
-    return node.mb.matmul(x=a, y=b, name=node.name)
+    if not isinstance(b, np.ndarray) or b.ndim != 2 or isinstance(a, np.ndarray):
+        return node.mb.matmul(x=a, y=b, name=node.name)
+    weight = np.ascontiguousarray(b.T)
+    if rank(a) < 4:
+        return node.mb.linear(x=a, weight=weight, name=node.name)
+    if rank(a) > 4:
+        return node.mb.matmul(x=a, y=b, name=node.name)
+    planes = node.mb.transpose(x=a, perm=[0, 3, 1, 2], name=f"{node.name}_planes")
+    y = node.mb.conv(x=planes, weight=weight[:, :, np.newaxis, np.newaxis], pad_type="valid", name=f"{node.name}_of_planes")
+    return node.mb.transpose(x=y, perm=[0, 2, 3, 1], name=node.name)

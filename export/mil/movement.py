@@ -10,10 +10,11 @@ from edgesr.export.mil.node import Lowered, Node, lowers, rank
 @lowers("Reshape")
 def reshape(node: Node) -> Lowered:
     """Another shape; 0 keeps a side."""
-    node.only("allowzero", 0, 0)
     x, shape = node.input(0), node.ints(1)
     assert x is not None
     assert shape is not None
+    if node.attribute("allowzero", 0) and 0 in shape:
+        raise node.refusal(f"its shape {shape} has an empty side, supported: sides of at least 1")
     sides = [int(x.shape[axis]) if side == 0 else side for axis, side in enumerate(shape)]
     return node.mb.reshape(x=x, shape=sides, name=node.name)
 
@@ -79,7 +80,7 @@ def slice_(node: Node) -> Lowered:
     begin, end, stride = [0] * rank(x), [int(side) for side in x.shape], [1] * rank(x)
     for axis, first, last, step in zip(axes, starts, ends, steps, strict=True):
         if step < 1:
-            raise node.refusal("it goes backwards")
+            raise node.refusal(f"its step is {step}, supported: 1 and more")
         begin[axis], end[axis], stride[axis] = slice(first, last, step).indices(int(x.shape[axis]))
     return node.mb.slice_by_index(x=x, begin=begin, end=end, stride=stride, name=node.name)
 
@@ -113,6 +114,12 @@ def expand(node: Node) -> Lowered:
     return node.mb.tile(x=x, reps=reps, name=node.name)
 
 
+@lowers("Tile")
+def tile(node: Node) -> Lowered:
+    """The whole again and again along each axis."""
+    return node.mb.tile(x=node.input(0), reps=node.ints(1), name=node.name)
+
+
 @lowers("Pad")
 def pad(node: Node) -> Lowered:
     """More around: zeros or another number, a reflection, or the edge. Core ML reflects the last two axes only."""
@@ -125,7 +132,7 @@ def pad(node: Node) -> Lowered:
     for axis, less, more in zip(axes, sides[: len(axes)], sides[len(axes) :], strict=True):
         before[axis], after[axis] = less, more
     if min(*before, *after) < 0:
-        raise node.refusal("it cuts instead of padding")
+        raise node.refusal("it cuts where it should continue, supported: 0 and more")
     if mode == "constant":
         value = node.array(2, "constant")
         fill = np.float32(0 if value is None else value.reshape(()))
@@ -138,7 +145,7 @@ def _pad_planes(node: Node, x: Lowered, before: list[int], after: list[int], *, 
     """Pad two axes at most, moved to the end and back where they are others."""
     padded = [axis for axis in range(rank(x)) if before[axis] or after[axis]]
     if len(padded) > 2:
-        raise node.refusal(f"{mode} padding of {len(padded)} axes")
+        raise node.refusal(f"{mode} padding of {len(padded)} axes, supported: two at most")
     last = (padded + [axis for axis in reversed(range(rank(x))) if axis not in padded])[:2]
     order = [axis for axis in range(rank(x)) if axis not in last] + sorted(last)
     pairs = [side for axis in sorted(last) for side in (before[axis], after[axis])]
@@ -167,15 +174,23 @@ def resize(node: Node) -> Lowered:
     if scales is None or not scales.size:
         assert sizes is not None
         scales = np.asarray([side / int(now) for side, now in zip(sizes, x.shape, strict=True)])
-    down, right = (float(scale) for scale in scales.reshape(-1)[-2:])
-    if rank(x) != 4 or list(scales.reshape(-1)[:2]) != [1, 1] or down != int(down) or right != int(right):
-        raise node.refusal("it is not an enlargement of a map by whole factors")
+    factors = [float(scale) for scale in scales.reshape(-1)]
+    whole = len(factors) == rank(x) == 4 and factors[:2] == [1, 1] and all(factor == int(factor) >= 1 for factor in factors)
+    if not whole or "axes" in node.attributes:
+        raise node.refusal(f"it scales by {factors}, supported: height and width of a map by whole factors")
+    down, right = (int(factor) for factor in factors[2:])
     mode = node.only("mode", "nearest", "nearest", "linear")
+    centres = ("half_pixel", "pytorch_half_pixel")
     if mode == "linear":
-        node.only("coordinate_transformation_mode", "half_pixel", "half_pixel", "pytorch_half_pixel")
+        node.only("coordinate_transformation_mode", "half_pixel", *centres)
+        node.only("antialias", 0, 0)
         return node.mb.upsample_bilinear(
-            x=x, scale_factor_height=down, scale_factor_width=right, align_corners=False, name=node.name
+            x=x, scale_factor_height=float(down), scale_factor_width=float(right), align_corners=False, name=node.name
         )
-    return node.mb.upsample_nearest_neighbor(
-        x=x, scale_factor_height=int(down), scale_factor_width=int(right), name=node.name
-    )
+    # Each pixel as often as the factor says: what lies between pixels' centres goes to the nearer one, or is cut off at corners.
+    node.only("coordinate_transformation_mode", "half_pixel", *centres, "asymmetric")
+    if node.attribute("coordinate_transformation_mode", "half_pixel") == "asymmetric":
+        node.only("nearest_mode", "round_prefer_floor", "floor")
+    else:
+        node.only("nearest_mode", "round_prefer_floor", "round_prefer_floor", "round_prefer_ceil")
+    return node.mb.upsample_nearest_neighbor(x=x, scale_factor_height=down, scale_factor_width=right, name=node.name)

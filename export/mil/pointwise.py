@@ -74,26 +74,34 @@ def softmax(node: Node) -> Lowered:
 
 @lowers("LayerNormalization")
 def layer_normalization(node: Node) -> Lowered:
-    """Over the axes from `axis` on. Behind a transposition, over the axes where they come from: Core ML takes any."""
+    """Over the axes from `axis` on. On a map whose channels are last, over the first axis of planes between transpositions.
+
+    Core ML takes any axes, and the transpositions cancel with those that stand around in the graph.
+    """
     x = node.input(0)
     gamma, beta = node.array(1, "weights"), node.array(2, "biases")
     assert gamma is not None
-    first = int(node.attribute("axis", -1)) % rank(x)
-    axes = list(range(first, rank(x)))
-    operands = {"gamma": gamma, "epsilon": np.float32(node.attribute("epsilon", 1e-5))} | ({} if beta is None else {"beta": beta})
-    maker = x.op
-    if maker is not None and maker.op_type == "transpose" and len(axes) == 1:
-        perm = [int(axis) for axis in maker.perm.val]
-        y = node.mb.layer_norm(x=maker.x, axes=[perm[axes[0]]], **operands, name=node.name)
-        return node.mb.transpose(x=y, perm=perm, name=f"{node.name}_transposed")
-    return node.mb.layer_norm(x=x, axes=axes, **operands, name=node.name)
+    if node.outputs > 1:
+        raise node.refusal("its mean and deviation are asked for, supported: the normalised map alone")
+    axes = list(range(int(node.attribute("axis", -1)) % rank(x), rank(x)))
+    shape = [int(x.shape[axis]) for axis in axes]
+    operands = {"gamma": np.broadcast_to(gamma, shape).copy(), "epsilon": np.float32(node.attribute("epsilon", 1e-5))}
+    if beta is not None:
+        operands["beta"] = np.broadcast_to(beta, shape).copy()
+    if rank(x) != 4 or len(axes) != 1:
+        return node.mb.layer_norm(x=x, axes=axes, **operands, name=node.name)
+    planes = node.mb.transpose(x=x, perm=[0, 3, 1, 2], name=f"{node.name}_planes")
+    y = node.mb.layer_norm(x=planes, axes=[1], **operands, name=f"{node.name}_of_planes")
+    return node.mb.transpose(x=y, perm=[0, 2, 3, 1], name=node.name)
 
 
 @lowers("ReduceMean", "ReduceSum", "ReduceMax")
 def reduce(node: Node) -> Lowered:
     """The mean, sum or maximum over axes, which stand in an input or, in older opsets, in an attribute."""
     axes = node.ints(1, "axes")
-    if axes is None:
+    if not axes:
+        if node.attribute("noop_with_empty_axes", 0):
+            return node.mb.identity(x=node.input(0), name=node.name)
         axes = list(range(rank(node.input(0))))
     operator = {"ReduceMean": "reduce_mean", "ReduceSum": "reduce_sum", "ReduceMax": "reduce_max"}[node.kind]
     return getattr(node.mb, operator)(x=node.input(0), axes=axes, keep_dims=bool(node.attribute("keepdims", 1)), name=node.name)

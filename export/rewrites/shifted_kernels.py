@@ -1,9 +1,11 @@
-"""Depthwise convolution with kernels of each sample's own as a sum of shifted maps, without a convolution.
+"""Depthwise convolution with kernels of each sample's own as a sum of shifted maps, by two convolutions whose kernels are fixed.
 
-    (x ⊛ K)[b,c,h,w] = Σ_ij K[b,c,i,j] · x₀[b,c,h+i,w+j]
+    (x ⊛ K)[b,c] = Σ_ij K[b,c,i,j] · (E_ij ⊛ x[b,c]),    E_ij = 1 at (i,j), else 0
 
-for x (B,C,H,W) and K (B,C,k,k), k odd, where x₀ is x with k//2 zeros around it: the sum that defines the operation. A convolution
-whose kernel is known at run time only does not run on Apple's Neural Engine; cuts, products and sums do.
+for x (B,C,H,W) and K (B,C,k,k), k odd, with zero padding k//2: convolution is linear in its kernel, and E_ij shifts the map. All
+shifts of all channels are one grouped convolution; the products stand next to each other for a channel, so that a grouped 1×1
+convolution with ones adds them. A convolution whose kernel is known at run time only does not run on Apple's Neural Engine;
+these do, and three operators take the place of k² cuts, products and sums.
 """
 
 from collections.abc import Sequence
@@ -24,17 +26,11 @@ class ShiftedSum(nn.Module):
         self.side = side
 
     def forward(self, x: Tensor, kernels: Tensor) -> Tensor:
-        channels, height, width = x.shape[1:]
-        side, margin = self.side, self.side // 2
-        padded = F.pad(x, (margin, margin, margin, margin))
-        taps = kernels.reshape(-1, channels, side * side, 1).unbind(2)
-        y = torch.zeros_like(x[:, :, :0])
-        for row in range(side):
-            line = padded[:, :, row : row + height]
-            for column in range(side):
-                term = line[:, :, :, column : column + width] * taps[row * side + column].unsqueeze(3)
-                y = term if row == column == 0 else y + term
-        return y
+        channels, taps = x.shape[1], self.side**2
+        shifts = torch.eye(taps, dtype=x.dtype).reshape(taps, 1, self.side, self.side).repeat(channels, 1, 1, 1)
+        shifted = F.conv2d(x, shifts, padding=self.side // 2, groups=channels)
+        products = shifted * kernels.reshape(-1, channels * taps, 1, 1)
+        return F.conv2d(products, torch.ones(channels, taps, 1, 1, dtype=x.dtype), groups=channels)
 
 
 def _replace(module: nn.Module) -> nn.Module | Refusal | None:
@@ -58,10 +54,11 @@ def _near_misses() -> Sequence[nn.Module]:
 
 
 REWRITE = Rewrite(
-    equation="(x ⊛ K)[h,w] = Σ_ij K[i,j]·x[h+i,w+j], channel by channel, with zeros around x",
+    equation="x ⊛ K = Σ_ij K[i,j]·(E_ij ⊛ x), channel by channel, E_ij = 1 at (i,j), else 0",
     serves=frozenset({"no_run_time_kernels"}),
     replace=_replace,
     witnesses=_witnesses,
     near_misses=_near_misses,
+    after=("mixture-after-convolution", "split-kernel-sum"),
 )
 """Not with `samples_in_turn` in one plan: both replace the same module."""

@@ -25,9 +25,17 @@ _ROUGH = Budget(relative_l2=5e-2, psnr_db=40)
 TARGET = Target(
     title="Core ML",
     format="mlpackage",
-    runtime="mil_reference",
+    runtime="mil-reference",
     needs=frozenset(
-        {"constant_transforms", "max_rank_5", "no_bicubic", "no_run_time_kernels", "static_control_flow", "static_parts_apart"}
+        {
+            "channels_first",
+            "constant_transforms",
+            "max_rank_5",
+            "no_bicubic",
+            "no_run_time_kernels",
+            "static_control_flow",
+            "static_parts_apart",
+        }
     ),
     opsets=(20,),
     precisions=("fp16", "fp32", "w8", "p8", "p6", "p4"),
