@@ -68,7 +68,7 @@ def export(request: ExportRequest, *, progress: Progress = silent) -> Artifact:
         rewritten, applied = apply_plan(steps, unit)
         rewritten_edge = _rewritten_edge(unit, steps, noise_input(odd_size(_smallest(reference))))
 
-        graphs = _graphs(rewritten, steps, sizes, request, progress)
+        graphs = _graphs(rewritten, steps, _rules(sizes, request), _sizes(None, reference), request, progress)
         edges: list[Edge] = [rewritten_edge]
         draft = _manifest(request, reference, sizes, applied)
         if draft.precision == "fp16" and not target.rounds:
@@ -88,18 +88,28 @@ def export(request: ExportRequest, *, progress: Progress = silent) -> Artifact:
     return read_artifact(folder)
 
 
-def _graphs(
-    rewritten: nn.Module, steps: Sequence[Step], sizes: SizeRule, request: ExportRequest, progress: Progress
-) -> dict[SizeRule, onnx.ModelProto]:
-    """The sizes -> the network in ONNX; one graph unless each size is to have its own."""
-    functions = {step.name: step.rewrite.functions for step in steps}
+def _rules(sizes: SizeRule, request: ExportRequest) -> list[SizeRule]:
+    """What each graph is to take: all sizes, unless each is to have its own."""
     own = request.options_of_target.get("shapes") == "functions"
-    rules = [one_of((size,)) for size in sizes.choices] if own and sizes.choices else [sizes]
+    return [one_of((size,)) for size in sizes.choices] if own and sizes.choices else [sizes]
+
+
+def _graphs(
+    rewritten: nn.Module,
+    steps: Sequence[Step],
+    rules: Sequence[SizeRule],
+    widest: SizeRule,
+    request: ExportRequest,
+    progress: Progress,
+) -> dict[SizeRule, onnx.ModelProto]:
+    """Rule -> the network in ONNX. A graph for more than one size is made for all of the network's: `widest`."""
+    functions = {step.name: step.rewrite.functions for step in steps}
     graphs = {}
     for done, rule in enumerate(rules):
         progress("converting to ONNX", done, len(rules))
+        sizes = rule if rule.fixed else widest
         try:
-            graphs[rule] = onnx_from_module(rewritten, rule, opset=request.opset_of_target, functions=functions)
+            graphs[rule] = onnx_from_module(rewritten, sizes, opset=request.opset_of_target, functions=functions)
         except ExportError as error:
             raise _with_hint(error, rule, request) from error
     return graphs

@@ -54,7 +54,7 @@ class ExportRequest:
             if value not in target.options.get(name, ()):
                 known = "; ".join(f"--{option} {'|'.join(values)}" for option, values in target.options.items())
                 raise UsageError(f"target {self.target_name} has no --{name} {value}", hint=f"Its options: {known or 'none'}.")
-        target.check(self._options_of(target))
+        target.check(self.precision or target.precisions[0], self._options_of(target))
         if self.sizes and not self.sizes.fixed and not target.several_sizes:
             raise UsageError(
                 f"target {self.target_name} takes one size, or any; not {self.sizes.description}",

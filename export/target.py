@@ -51,7 +51,8 @@ class Target:
     default_size: what is exported for when no size is named; None is any size. several_sizes: whether it takes lists and ranges.
     options: what else may be asked for, by name: the possible values, the default first. Two mean the same in every target: `io`
         is "image" where files take and give pictures of whole numbers (`TensorInfo.is_picture`); `shapes` is "functions" where
-        each of several sizes gets a graph of its own. check: raises UsageError for options that do not go together.
+        each of several sizes gets a graph of its own. check: raises UsageError for a precision and options that
+        do not go together.
     lower: writes the model files, named after the stem: the artifact first, then other forms of it, which `runtime` opens too.
     package, extra: the module that `lower` imports beyond the base, and the extra of `pip install edgesr[extra]` that brings it.
     """
@@ -68,7 +69,7 @@ class Target:
     default_size: Size | None = None
     several_sizes: bool = False
     options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    check: Callable[[Mapping[str, str]], None] = lambda _: None
+    check: Callable[[Precision, Mapping[str, str]], None] = lambda _, __: None
     package: str = ""
     extra: str = ""
 

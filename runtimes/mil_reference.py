@@ -46,7 +46,7 @@ class MilSession:
     def bind(self, image: FloatArray) -> Bound:  # noqa: ARG002  # the contract's
         """Refused with UsageError: how long PyTorch takes says nothing of Core ML."""
         raise UsageError(
-            "mil_reference evaluates a Core ML package to prove it; it has no latency to report",
+            "mil-reference evaluates a Core ML package to prove it; it has no latency to report",
             hint="Measure on a Mac: edgesr bench MODEL --runtime coreml.",
         )
 

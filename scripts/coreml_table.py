@@ -52,7 +52,7 @@ def made(words: tuple[str, ...]) -> dict[str, Any]:
         if done.returncode:
             return {"exit": done.returncode, "error": done.stderr.strip().splitlines()[0], "seconds": seconds}
         artifact = read_artifact(folder)
-        inspect = runtimes()["mil_reference"].inspect
+        inspect = runtimes()["mil-reference"].inspect
         assert inspect is not None
         differences = artifact.manifest.parity[-1].differences
         pictures = [each for each in differences if each.input.startswith(PICTURE)]

@@ -88,6 +88,7 @@ def _values(model: AppModel, name: str) -> dict[str, str]:
         "MODEL": f"{manifest.model}-x{manifest.scale}",
         "MODEL_NAME": model.name,
         "MODEL_HASH": str(manifest.to_json()["digest"])[:16],
+        "FUNCTION": f'"{model.function}"' if model.function else "nil",
         "INPUT": manifest.input.name,
         "OUTPUT": manifest.output.name,
         "SCALE": str(manifest.scale),

@@ -5,7 +5,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgesr.artifact import Artifact, FileInfo, Manifest, read_artifact
+from edgesr.artifact import MANIFEST, Artifact, FileInfo, Manifest, read_artifact
 from edgesr.errors import ArtifactError, UsageError
 from edgesr.tensors import Size, SizeRule
 from edgesr.tiling import choose_tiling
@@ -27,14 +27,15 @@ class AppModel:
     """A Core ML artifact as an app runs it.
 
     files: those of the model. tile: the one size that it is run at, margins included; overlap: the margin on each side, in input
-    pixels. takes_pictures: whether input and output are pictures of 8 bits, and not (1,3,H,W) tensors. ios, macos: the oldest
-    versions that it runs on.
+    pixels. function: of a model that has one for each of several sizes, the tile's. takes_pictures: whether input and output are
+    pictures of 8 bits, and not (1,3,H,W) tensors. ios, macos: the oldest versions that it runs on.
     """
 
     artifact: Artifact
     files: tuple[FileInfo, ...]
     tile: Size
     overlap: int
+    function: str | None
     takes_pictures: bool
     ios: int
     macos: int
@@ -61,6 +62,14 @@ def read_app_model(folder: Path) -> AppModel:
     Raises ArtifactError for a folder that is none or whose files were changed, and UsageError for an artifact of another target
     or one that apps cannot be given as it is.
     """
+    if not (folder / MANIFEST).is_file():
+        inside = folder.suffix == f".{FORMAT}"
+        raise ArtifactError(
+            f"{folder} is not an artifact: it has no {MANIFEST}",
+            hint=f"Name the folder around it: {folder.parent}"
+            if inside
+            else "Make one: edgesr export MODEL --target coreml -o DIR",
+        )
     artifact = read_artifact(folder)
     manifest = artifact.manifest
     if manifest.format != FORMAT:
@@ -84,6 +93,7 @@ def read_app_model(folder: Path) -> AppModel:
         files=files,
         tile=tile,
         overlap=_overlap(manifest, tile),
+        function=f"size_{tile}" if manifest.options.get("shapes") == "functions" and manifest.sizes.choices else None,
         takes_pictures=_takes_pictures(manifest),
         ios=ios,
         macos=_MACOS_OF_IOS[ios],

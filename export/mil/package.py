@@ -1,6 +1,7 @@
 """From ONNX graphs to a saved `.mlpackage`: inputs and outputs, metadata, functions, the same bytes each time."""
 
 import contextlib
+import functools
 import importlib
 import json
 import logging
@@ -118,7 +119,7 @@ def _save(model: Any, path: Path, facts: Mapping[str, str]) -> None:
 
 def _save_functions(asked: Conversion, path: Path) -> None:
     """Each graph as a package of its own, and these as the functions of one."""
-    utils = importlib.import_module("coremltools.utils")
+    utils = importlib.import_module("coremltools.models.utils")
     with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
         descriptor = utils.MultiFunctionDescriptor()
         for sizes, graph in asked.graphs.items():
@@ -143,6 +144,9 @@ def _name_anew(path: Path) -> None:
 @contextlib.contextmanager
 def _quiet_tools() -> Iterator[None]:
     """Keep coremltools' notes on versions of other packages and its progress bars away from the user."""
+    bars = importlib.import_module("tqdm").tqdm
+    drawn = bars.__init__
+    bars.__init__ = functools.partialmethod(drawn, disable=True)
     logging.disable(logging.WARNING)
     try:
         with warnings.catch_warnings():
@@ -150,3 +154,4 @@ def _quiet_tools() -> Iterator[None]:
             yield
     finally:
         logging.disable(logging.NOTSET)
+        bars.__init__ = drawn

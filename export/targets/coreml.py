@@ -6,7 +6,7 @@ from pathlib import Path
 from edgesr.errors import UsageError
 from edgesr.export.target import Conversion, Target
 from edgesr.parity import Budget
-from edgesr.tensors import Size
+from edgesr.tensors import Precision, Size
 
 
 def _lower(asked: Conversion) -> tuple[Path, ...]:
@@ -15,7 +15,9 @@ def _lower(asked: Conversion) -> tuple[Path, ...]:
     return (write_package(asked),)
 
 
-def _check(options: Mapping[str, str]) -> None:
+def _check(precision: Precision, options: Mapping[str, str]) -> None:
+    if precision not in ("fp16", "fp32") and options["deployment"] == "ios15":
+        raise UsageError(f"{precision} weights need iOS 16 or later", hint="Leave --deployment out, or take --precision fp16.")
     if options["shapes"] == "functions" and options["deployment"] != "ios18":
         raise UsageError(f"a function for each size needs iOS 18, not {options['deployment']}", hint="Add --deployment ios18.")
 

@@ -97,7 +97,7 @@ def test_listed_sizes_and_ranges_of_a_convolutional_network(tmp_path: Path) -> N
 
 
 def test_a_network_whose_graph_depends_on_the_size_gets_functions_that_share_weights(tmp_path: Path) -> None:
-    sizes = parse_sizes("16x16,24x24")
+    sizes = parse_sizes("20x20,24x24")
     with pytest.raises(ExportError) as refused:
         export(request(tmp_path / "out", model="srconvnet", sizes=sizes))
     assert "--shapes functions" in refused.value.hint
@@ -106,8 +106,8 @@ def test_a_network_whose_graph_depends_on_the_size_gets_functions_that_share_wei
     options = {"shapes": "functions", "deployment": "ios18", "io": "tensor"}
     both = export(request(tmp_path / "both", model="esc-light", sizes=sizes, options=options))
     one = export(request(tmp_path / "one", model="esc-light", sizes=parse_sizes("24x24"), options={"deployment": "ios18"}))
-    assert set(Package(both.path).functions) == {"size_16x16", "size_24x24"}
-    assert open_artifact(both).run(np.zeros((1, 3, 16, 16), np.float32)).shape == (1, 3, 64, 64)
+    assert set(Package(both.path).functions) == {"size_20x20", "size_24x24"}
+    assert open_artifact(both).run(np.zeros((1, 3, 20, 20), np.float32)).shape == (1, 3, 80, 80)
     assert both.manifest.model_bytes < 1.5 * one.manifest.model_bytes
     assert not list(tmp_path.glob("out*"))
 
@@ -181,7 +181,7 @@ def test_the_artifact_is_used_by_the_other_commands(pictures: Artifact, tmp_path
 
 
 def test_nothing_here_reports_core_mls_latency(pictures: Artifact, edgesr: Command) -> None:
-    done = edgesr("bench", pictures.folder, "--size", "24x32", "--runtimes", "mil_reference")
+    done = edgesr("bench", pictures.folder, "--size", "24x32", "--runtimes", "mil-reference")
     assert (done.code, "no latency" in done.err) == (2, True)
     done = edgesr("upscale", "a.png", "b.png", "--artifact", pictures.folder, "--runtime", "coreml")
     assert (done.code, "darwin only" in done.err) == (4, True)

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from edgesr.errors import ArtifactError
+from edgesr.export.mil.package import function_name
 from edgesr.images import to_samples
 from edgesr.kit.ios import write_ios_kit
 from edgesr.kit.model import read_app_model
@@ -18,7 +19,7 @@ from edgesr.model import Reach
 from edgesr.tensors import FloatArray, Size, SizeRule
 
 MakeArtifact = Callable[..., Path]
-PLAIN = re.compile(r"static let (\w+) = \"?([^\"\n]+)")
+PLAIN = re.compile(r"static let (\w+)(?:: String\?)? = \"?([^\"\n]+)")
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -70,6 +71,7 @@ def test_the_numbers_are_the_manifests(artifact: Path, tmp_path: Path) -> None:
     assert configuration(kit.folder) == {
         "modelName": "toy-x2",
         "modelHash": digest[:16],
+        "functionName": "nil",
         "inputName": "input",
         "outputName": "output",
         "scale": "2",
@@ -123,6 +125,18 @@ def size(height: int, width: int) -> Size:
 )
 def test_one_size_is_run(make_artifact: MakeArtifact, sizes: SizeRule, tile: Size) -> None:
     assert read_app_model(make_artifact(sizes=sizes)).tile == tile
+
+
+@pytest.mark.parametrize(("shapes", "function"), [("functions", "size_24x32"), ("enumerated", "nil")])
+def test_of_several_functions_the_tiles_is_run(make_artifact: MakeArtifact, tmp_path: Path, shapes: str, function: str) -> None:
+    choices = (size(8, 8), size(24, 32))
+    sizes = SizeRule(minimum=choices[0], maximum=choices[1], choices=choices)
+    folder = make_artifact(sizes=sizes, options={"deployment": "ios18", "shapes": shapes})
+    assert configuration(write_ios_kit(folder, output=tmp_path / "kit").folder)["functionName"] == function
+
+
+def test_functions_are_named_as_the_export_names_them() -> None:
+    assert function_name(SizeRule(minimum=size(24, 32), maximum=size(24, 32))) == "size_24x32"
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,14 @@ def test_a_folder_that_is_no_artifact(edgesr: Command, tmp_path: Path) -> None:
     code, message = refused(edgesr, tmp_path, tmp_path)
     assert code == 1
     assert "is not an artifact" in message
+    assert "edgesr export MODEL --target coreml" in message
     assert refused(edgesr, tmp_path / "nowhere", tmp_path)[0] == 1
+
+
+def test_the_package_inside_an_artifact_is_not_the_artifact(edgesr: Command, artifact: Path, tmp_path: Path) -> None:
+    code, message = refused(edgesr, artifact / "toy-x2.mlpackage", tmp_path)
+    assert code == 1
+    assert f"Name the folder around it: {artifact}\n" in message
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@ enum Configuration {
     static let modelName = "@@MODEL_NAME@@"
     /// Of the model's files.
     static let modelHash = "@@MODEL_HASH@@"
+    /// Of a model with a function for each of several sizes, the one for the size below.
+    static let functionName: String? = @@FUNCTION@@
     static let inputName = "@@INPUT@@"
     static let outputName = "@@OUTPUT@@"
     static let scale = @@SCALE@@

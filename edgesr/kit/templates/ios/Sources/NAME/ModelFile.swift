@@ -7,6 +7,9 @@ import Foundation
 func loadModel(computeUnits: MLComputeUnits) throws -> MLModel {
     let configuration = MLModelConfiguration()
     configuration.computeUnits = computeUnits
+    if let function = Configuration.functionName, #available(iOS 18.0, macOS 15.0, *) {
+        configuration.functionName = function
+    }
     if let compiled = Bundle.module.url(forResource: Configuration.modelName, withExtension: "mlmodelc") {
         return try MLModel(contentsOf: compiled, configuration: configuration)
     }
