@@ -15,7 +15,7 @@ def _padding(node: Node, axes: int) -> list[int]:
 @lowers("Conv")
 def conv(node: Node) -> Lowered:
     """A convolution over one or two axes. A bias that is computed is added afterwards, for Core ML takes constants there."""
-    x, weight, bias = node.input(0), node.input(1), node.input(2)
+    x, weight, bias = node.x, node.input(1), node.input(2)
     axes = rank(weight) - 2
     constant = bias is None or isinstance(bias, np.ndarray)
     y = node.mb.conv(
@@ -45,7 +45,7 @@ def conv_transpose(node: Node) -> Lowered:
     if any(node.attribute("output_padding", [0] * axes)):
         raise node.refusal(f"output_padding is {node.attribute('output_padding', [])}, supported: 0")
     return node.mb.conv_transpose(
-        x=node.input(0),
+        x=node.x,
         weight=weight,
         **({"bias": bias} if bias is not None else {}),
         strides=list(node.attribute("strides", [1] * axes)),
@@ -60,7 +60,7 @@ def conv_transpose(node: Node) -> Lowered:
 @lowers("Gemm")
 def gemm(node: Node) -> Lowered:
     """alpha·A·B + beta·C; a linear layer where B and C are constants, which is all that our graphs have."""
-    a, b, c = node.input(0), node.array(1, "weights"), node.array(2, "biases")
+    a, b, c = node.x, node.array(1, "weights"), node.array(2, "biases")
     assert b is not None
     if node.attribute("transA", 0):
         a = node.mb.transpose(x=a, perm=[1, 0], name=f"{node.name}_transposed")
@@ -81,7 +81,7 @@ def matmul(node: Node) -> Lowered:
     Core ML's linear layer is documented for three axes at most. The transpositions around the convolution cancel with those
     around the next one.
     """
-    a, b = node.input(0), node.input(1)
+    a, b = node.x, node.input(1)
     if not isinstance(b, np.ndarray) or b.ndim != 2 or isinstance(a, np.ndarray):
         return node.mb.matmul(x=a, y=b, name=node.name)
     weight = np.ascontiguousarray(b.T)

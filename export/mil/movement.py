@@ -1,5 +1,6 @@
 """What only moves numbers: shapes, cuts, padding, pixel shuffles; and interpolation."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,8 +11,7 @@ from edgesr.export.mil.node import Lowered, Node, lowers, rank
 @lowers("Reshape")
 def reshape(node: Node) -> Lowered:
     """Another shape; 0 keeps a side."""
-    x, shape = node.input(0), node.ints(1)
-    assert x is not None
+    x, shape = node.x, node.ints(1)
     assert shape is not None
     if node.attribute("allowzero", 0) and 0 in shape:
         raise node.refusal(f"its shape {shape} has an empty side, supported: sides of at least 1")
@@ -22,16 +22,16 @@ def reshape(node: Node) -> Lowered:
 @lowers("Flatten")
 def flatten(node: Node) -> Lowered:
     """Two axes: those before `axis` and the others."""
-    x = node.input(0)
+    x = node.x
     axis = int(node.attribute("axis", 1))
-    before = int(np.prod([int(side) for side in x.shape[:axis]])) if axis else 1
+    before = math.prod(int(side) for side in x.shape[:axis]) if axis else 1
     return node.mb.reshape(x=x, shape=[before, -1], name=node.name)
 
 
 @lowers("Transpose")
 def transpose(node: Node) -> Lowered:
     """The axes in another order."""
-    x = node.input(0)
+    x = node.x
     perm = node.attribute("perm", list(reversed(range(rank(x)))))
     return node.mb.transpose(x=x, perm=[int(axis) for axis in perm], name=node.name)
 
@@ -39,7 +39,7 @@ def transpose(node: Node) -> Lowered:
 @lowers("Squeeze")
 def squeeze(node: Node) -> Lowered:
     """Without axes of length 1."""
-    x, axes = node.input(0), node.ints(1, "axes")
+    x, axes = node.x, node.ints(1, "axes")
     if axes is None:
         axes = [axis for axis, side in enumerate(x.shape) if side == 1]
     return node.mb.squeeze(x=x, axes=axes, name=node.name)
@@ -48,7 +48,7 @@ def squeeze(node: Node) -> Lowered:
 @lowers("Unsqueeze")
 def unsqueeze(node: Node) -> Lowered:
     """With more axes of length 1."""
-    return node.mb.expand_dims(x=node.input(0), axes=node.ints(1, "axes"), name=node.name)
+    return node.mb.expand_dims(x=node.x, axes=node.ints(1, "axes"), name=node.name)
 
 
 @lowers("Concat")
@@ -60,7 +60,7 @@ def concat(node: Node) -> Lowered:
 @lowers("Split")
 def split(node: Node) -> Sequence[Lowered]:
     """In parts along an axis, of given or equal lengths."""
-    x, sizes = node.input(0), node.ints(1, "split")
+    x, sizes = node.x, node.ints(1, "split")
     axis = int(node.attribute("axis", 0))
     if sizes is None:
         length = -(-int(x.shape[axis]) // node.outputs)
@@ -71,7 +71,7 @@ def split(node: Node) -> Sequence[Lowered]:
 @lowers("Slice")
 def slice_(node: Node) -> Lowered:
     """A part along some axes. Bounds beyond the ends are cut to them."""
-    x, starts, ends = node.input(0), node.ints(1), node.ints(2)
+    x, starts, ends = node.x, node.ints(1), node.ints(2)
     axes, steps = node.ints(3), node.ints(4)
     assert starts is not None
     assert ends is not None
@@ -88,7 +88,7 @@ def slice_(node: Node) -> Lowered:
 @lowers("Gather")
 def gather(node: Node) -> Lowered:
     """Slices at constant places. Places in a row are a cut, which the Neural Engine does, where a gather leaves it."""
-    x, axis = node.input(0), int(node.attribute("axis", 0))
+    x, axis = node.x, int(node.attribute("axis", 0))
     indices = node.array(1, "indices")
     assert indices is not None
     axis %= rank(x)
@@ -105,7 +105,7 @@ def gather(node: Node) -> Lowered:
 @lowers("Expand")
 def expand(node: Node) -> Lowered:
     """Sides of length 1 repeated, with new axes in front where the shape has more."""
-    x, shape = node.input(0), node.ints(1)
+    x, shape = node.x, node.ints(1)
     assert shape is not None
     wanted = list(np.broadcast_shapes(tuple(int(side) for side in x.shape), tuple(shape)))
     if len(wanted) > rank(x):
@@ -117,13 +117,13 @@ def expand(node: Node) -> Lowered:
 @lowers("Tile")
 def tile(node: Node) -> Lowered:
     """The whole again and again along each axis."""
-    return node.mb.tile(x=node.input(0), reps=node.ints(1), name=node.name)
+    return node.mb.tile(x=node.x, reps=node.ints(1), name=node.name)
 
 
 @lowers("Pad")
 def pad(node: Node) -> Lowered:
     """More around: zeros or another number, a reflection, or the edge. Core ML reflects the last two axes only."""
-    x = node.input(0)
+    x = node.x
     mode = node.only("mode", "constant", "constant", "reflect", "edge")
     sides, axes = node.ints(1), node.ints(3)
     assert sides is not None
@@ -162,14 +162,14 @@ def depth_to_space(node: Node) -> Lowered:
     mode = node.only("mode", "DCR", "DCR", "CRD")
     factor = int(node.attribute("blocksize", 1))
     if mode == "CRD":
-        return node.mb.pixel_shuffle(x=node.input(0), upscale_factor=factor, name=node.name)
-    return node.mb.depth_to_space(x=node.input(0), block_size=factor, name=node.name)
+        return node.mb.pixel_shuffle(x=node.x, upscale_factor=factor, name=node.name)
+    return node.mb.depth_to_space(x=node.x, block_size=factor, name=node.name)
 
 
 @lowers("Resize")
 def resize(node: Node) -> Lowered:
     """Enlargement by whole factors: nearest, or linear between pixels' centres."""
-    x = node.input(0)
+    x = node.x
     scales, sizes = node.array(2, "scales"), node.ints(3)
     if scales is None or not scales.size:
         assert sizes is not None

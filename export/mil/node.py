@@ -26,6 +26,11 @@ class Node:
     attributes: Mapping[str, Any] = field(default_factory=dict)
     outputs: int = 1
 
+    @property
+    def x(self) -> Lowered:
+        """The first input, which every operator has."""
+        return self.inputs[0]
+
     def input(self, index: int) -> Lowered | None:
         """The input, or None where it is left out."""
         return self.inputs[index] if index < len(self.inputs) else None

@@ -23,7 +23,7 @@ _BINARY = {"Add": "add", "Div": "real_div", "Mul": "mul", "Pow": "pow", "Sub": "
 
 def _unary(operator: str) -> Lowering:
     def lower(node: Node) -> Lowered:
-        return getattr(node.mb, operator)(x=node.input(0), name=node.name)
+        return getattr(node.mb, operator)(x=node.x, name=node.name)
 
     return lower
 
@@ -49,7 +49,7 @@ LOWERINGS |= {kind: _binary(operator) for kind, operator in _BINARY.items()}
 @lowers("Neg")
 def neg(node: Node) -> Lowered:
     """−x."""
-    return node.mb.mul(x=node.input(0), y=np.float32(-1), name=node.name)
+    return node.mb.mul(x=node.x, y=np.float32(-1), name=node.name)
 
 
 @lowers("Gelu")
@@ -57,19 +57,19 @@ def gelu(node: Node) -> Lowered:
     """GELU, exact or by tanh."""
     approximate = node.only("approximate", "none", "none", "tanh")
     mode = "EXACT" if approximate == "none" else "TANH_APPROXIMATION"
-    return node.mb.gelu(x=node.input(0), mode=mode, name=node.name)
+    return node.mb.gelu(x=node.x, mode=mode, name=node.name)
 
 
 @lowers("LeakyRelu")
 def leaky_relu(node: Node) -> Lowered:
     """x, or alpha·x where x is negative."""
-    return node.mb.leaky_relu(x=node.input(0), alpha=np.float32(node.attribute("alpha", 0.01)), name=node.name)
+    return node.mb.leaky_relu(x=node.x, alpha=np.float32(node.attribute("alpha", 0.01)), name=node.name)
 
 
 @lowers("Softmax")
 def softmax(node: Node) -> Lowered:
     """e^x over its sum along an axis."""
-    return node.mb.softmax(x=node.input(0), axis=int(node.attribute("axis", -1)), name=node.name)
+    return node.mb.softmax(x=node.x, axis=int(node.attribute("axis", -1)), name=node.name)
 
 
 @lowers("LayerNormalization")
@@ -78,7 +78,7 @@ def layer_normalization(node: Node) -> Lowered:
 
     Core ML takes any axes, and the transpositions cancel with those that stand around in the graph.
     """
-    x = node.input(0)
+    x = node.x
     gamma, beta = node.array(1, "weights"), node.array(2, "biases")
     assert gamma is not None
     if node.outputs > 1:
@@ -101,7 +101,7 @@ def reduce(node: Node) -> Lowered:
     axes = node.ints(1, "axes")
     if not axes:
         if node.attribute("noop_with_empty_axes", 0):
-            return node.mb.identity(x=node.input(0), name=node.name)
-        axes = list(range(rank(node.input(0))))
+            return node.mb.identity(x=node.x, name=node.name)
+        axes = list(range(rank(node.x)))
     operator = {"ReduceMean": "reduce_mean", "ReduceSum": "reduce_sum", "ReduceMax": "reduce_max"}[node.kind]
-    return getattr(node.mb, operator)(x=node.input(0), axes=axes, keep_dims=bool(node.attribute("keepdims", 1)), name=node.name)
+    return getattr(node.mb, operator)(x=node.x, axes=axes, keep_dims=bool(node.attribute("keepdims", 1)), name=node.name)

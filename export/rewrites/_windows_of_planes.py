@@ -42,7 +42,7 @@ def merge(x: Tensor, h: int, w: int, size: tuple[int, int]) -> Tensor:
 def attend(query: Tensor, key: Tensor, value: Tensor, biases: Tensor) -> Tensor:
     """softmax(Qᵀ·K + B)·V in windows: (windows,heads,d,n) each, biases (heads,n,n) -> (windows,heads,d,n)."""
     at_once = portion(query.shape[1] * query.shape[3] ** 2)
-    parts = zip(*(each.split(at_once) for each in (query, key, value)), strict=True)
+    parts = zip(*(torch.split(each, at_once) for each in (query, key, value)), strict=True)
     return joined([v @ (q.transpose(2, 3) @ k + biases).softmax(dim=3).transpose(2, 3) for q, k, v in parts])
 
 

@@ -58,7 +58,7 @@ class RectanglesByCuts(nn.Module):
             x = F.conv2d(torch.cat([_rolled(x, down, right), known], dim=1), self.weight)
         own = channels // 2 // self.heads
         windows = partition(x, h, w).reshape(-1, self.heads, x.shape[1] // self.heads, h * w)
-        query, key, value = windows.split([*[(windows.shape[2] - own) // 2] * 2, own], dim=2)
+        query, key, value = torch.split(windows, [*[(windows.shape[2] - own) // 2] * 2, own], dim=2)
         y = attend(query, key, value, spread(self.table, h, w))
         y = merge(y.reshape(-1, channels // 2, h * w), h, w, size)
         return _rolled(y, size[0] - down, size[1] - right)[:, :, :height, :width]

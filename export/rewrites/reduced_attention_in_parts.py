@@ -45,7 +45,7 @@ class ReducedAttentionInParts(nn.Module):
         value = self._heads(value + self.cpe(value))
         key = self._heads(F.conv2d(small, self.key))
         query = self._heads(F.conv2d(x, self.query, self.query_bias))
-        parts = query.split(portion(batch * self.heads * key.shape[3]), dim=3)
+        parts = torch.split(query, portion(batch * self.heads * key.shape[3]), dim=3)
         y = joined([value @ (part.transpose(2, 3) @ key).softmax(dim=3).transpose(2, 3) for part in parts], dim=3)
         return _pixelwise(self.proj, y.reshape(batch, dim, height, width)).permute(0, 2, 3, 1)
 

@@ -45,7 +45,7 @@ class WindowsWrittenOut(nn.Module):
         if size != (height, width):
             x = F.pad(x, (0, size[1] - width, 0, size[0] - height), mode="reflect")
         windows = partition(x, w, w).reshape(-1, 3 * heads, channels // heads, w * w)
-        query, key, value = windows.split(heads, dim=1)
+        query, key, value = torch.split(windows, heads, dim=1)
         y = attend(query, key, value, spread(self.table, w, w))
         y = merge(y.reshape(-1, channels, w * w), w, w, size)
         return self.to_out(y[:, :, :height, :width])

@@ -115,6 +115,6 @@ def test_what_is_not_supported_is_said(name: str, refused: Callable[..., str]) -
 
 
 def test_an_error_names_the_node_and_who_made_it(refused: Callable[..., str]) -> None:
-    case = (MAP, "output = Mish (input)", {})
+    case: tuple[object, ...] = (MAP, "output = Mish (input)", {})
     assert refused(case).startswith("Mish culprit, of the network as it was written, has no form in Core ML: ")
     assert refused(case, rewrite="fourier-linear").startswith("Mish culprit, made by the rewrite fourier-linear, has no form")
