@@ -65,7 +65,7 @@ def stack(values: tuple[Tensor, ...], axis: Tensor) -> Tensor:
 def split(x: Tensor, axis: Tensor, num_splits: Tensor | None = None, split_sizes: Tensor | None = None) -> Sequence[Tensor]:
     """`x` in parts along the axis."""
     if split_sizes is not None:
-        return x.split(ints(split_sizes), dim=int(axis))
+        return torch.split(x, ints(split_sizes), dim=int(axis))
     if num_splits is None or x.shape[int(axis)] % int(num_splits):
         raise ValueError("parts that are not equal and have no lengths")
     return x.chunk(int(num_splits), dim=int(axis))

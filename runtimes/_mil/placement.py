@@ -12,17 +12,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from edgesr.runtime import Finding
 from edgesr.runtimes._mil.program import Feature, Function, Operation, Package, Value
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """What one rule found. predicted: what will probably happen. places: the names of all operations or inputs it is about."""
-
-    rule: str
-    predicted: str
-    source: str
-    places: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

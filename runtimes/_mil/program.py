@@ -6,7 +6,7 @@ that of coremltools' `MIL.proto`, `Model.proto` and `FeatureTypes.proto`.
 
 import importlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -158,9 +158,9 @@ class _Reader:
         held = tensor.WhichOneof("value")
         if held == "strings":
             return str(tensor.strings.values[0])
-        values = getattr(tensor, held).values if held else []
-        found = numbers(values, kind, count) if held == "bytes" else np.asarray(values, DTYPES[kind])
-        return found.reshape(shape)
+        if held == "bytes":
+            return numbers(tensor.bytes.values, kind, count).reshape(shape)
+        return np.asarray(getattr(tensor, held).values if held else [], DTYPES[kind]).reshape(shape)
 
 
 def _inside(folder: Path, name: str) -> Path:
@@ -211,6 +211,6 @@ def _image(name: str, message: Any) -> Feature:
     return Feature(name=name, image=colours, shapes=_unique(fixed, listed), ranges=ranges)
 
 
-def _unique(first: tuple[int, ...], others: list[tuple[int, ...]]) -> tuple[tuple[int, ...], ...]:
+def _unique(first: tuple[int, ...], others: Sequence[tuple[int, ...]]) -> tuple[tuple[int, ...], ...]:
     """The shapes without repetition and without one that is not said."""
     return tuple(dict.fromkeys(each for each in (first, *others) if each and 0 not in each))

@@ -13,13 +13,15 @@ pytestmark = pytest.mark.filterwarnings("ignore:Implicitly cleaning up:ResourceW
 
 _RANDOM = np.random.default_rng(6)
 _LARGE = (_RANDOM.standard_normal((16, 16, 3, 3)) / 12).astype(np.float32)
+_FIRST = (_RANDOM.standard_normal((16, 16, 3, 3)) / 12).astype(np.float32)
 _SMALL = (_RANDOM.standard_normal((16, 1, 3, 3)) / 3).astype(np.float32)
 _BIAS = _RANDOM.standard_normal(16).astype(np.float32)
 _PICTURE = _RANDOM.random((1, 16, 8, 8), dtype=np.float32)
 
 
 def _network(mb: Any, x: Any) -> Any:
-    y = mb.conv(x=x, weight=_LARGE, bias=_BIAS, pad_type="custom", pad=[1, 1, 1, 1])
+    y = mb.gelu(x=mb.conv(x=x, weight=_FIRST, pad_type="custom", pad=[1, 1, 1, 1]))
+    y = mb.conv(x=y, weight=_LARGE, bias=_BIAS, pad_type="custom", pad=[1, 1, 1, 1])
     y = mb.gelu(x=y)
     return mb.conv(x=y, weight=_SMALL, groups=16, pad_type="custom", pad=[1, 1, 1, 1])
 
@@ -42,7 +44,7 @@ def _bytes(package: Package) -> int:
 
 
 @pytest.mark.parametrize("target", ["iOS16", "iOS18"])
-@pytest.mark.parametrize(("compression", "least"), [("w8", 45), ("p8", 45), ("p6", 38), ("p4", 25)])
+@pytest.mark.parametrize(("compression", "least"), [("w8", 50), ("p8", 45), ("p6", 38), ("p4", 25)])
 def test_a_compressed_package_is_the_network_in_less_space(
     workshop: Any, evaluate: Any, models: dict[str, Any], target: str, compression: Compression, least: float
 ) -> None:
@@ -53,7 +55,7 @@ def test_a_compressed_package_is_the_network_in_less_space(
     assert least < _decibels(actual, expected) < 80
 
 
-def test_small_weights_and_biases_stay(workshop: Any, models: dict[str, Any]) -> None:
+def test_the_ends_small_weights_and_biases_stay(workshop: Any, models: dict[str, Any]) -> None:
     for compression in COMPRESSIONS:
         package = Package(workshop.save(compressed(models["iOS16"], compression)))
         kinds = [each.kind for each in package.functions["main"].operations]

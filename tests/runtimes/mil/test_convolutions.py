@@ -153,9 +153,10 @@ def test_silu_and_the_normalisations_of_channels(workshop: Any) -> None:
         x,
     )
     np.testing.assert_allclose(silu, x / (1 + np.exp(-x)), rtol=1e-5, atol=1e-6)
-    along = {"axis": (2, 3), "keepdims": True}
     factors = [each[None, :, None, None] for each in (gamma, beta, mean, variance)]
-    expected = (x - x.mean(**along)) / np.sqrt(x.var(**along) + 0.2) * factors[0] + factors[1]
+    expected = (x - x.mean(axis=(2, 3), keepdims=True)) / np.sqrt(x.var(axis=(2, 3), keepdims=True) + 0.2) * factors[0] + factors[
+        1
+    ]
     np.testing.assert_allclose(by_instance, expected, rtol=1e-4, atol=1e-5)
     expected = (x - factors[2]) / np.sqrt(factors[3] + 0.2) * factors[0] + factors[1]
     np.testing.assert_allclose(by_batch, expected, rtol=1e-4, atol=1e-5)

@@ -142,8 +142,11 @@ def test_an_operator_does_what_coremltools_infers(workshop: Any, name: str) -> N
 
 NEWER: dict[str, tuple[str, Case]] = {
     "reshape that keeps sides from the end": ("iOS17", _of("reshape", (2, 50), shape=[1, 0, -1, 0])),
-    "gather": ("iOS17", (lambda mb, x: mb.gather(x=x, indices=np.uint16([2, 0]), axis=1), (LINES,))),
-    "slice_by_index": ("iOS17", _of("slice_by_index", LINES, begin=np.int16([0, 1, 1]), end=np.int16([2, 3, 4]))),
+    "gather": ("iOS17", (lambda mb, x: mb.gather(x=x, indices=np.array([2, 0], np.uint16), axis=1), (LINES,))),
+    "slice_by_index": (
+        "iOS17",
+        _of("slice_by_index", LINES, begin=np.array([0, 1, 1], np.int16), end=np.array([2, 3, 4], np.int16)),
+    ),
     "scaled_dot_product_attention": (
         "iOS18",
         (

@@ -150,10 +150,10 @@ def test_gathers_beyond_the_end_are_refused(workshop: Any, evaluate: Any) -> Non
         return mb.gather(x=x, indices=mb.cast(x=places, dtype="int32"), axis=3)
 
     package = workshop.package(build, _SHAPE, (2,))
-    (found,) = evaluate(package, np.ones(_SHAPE, np.float32), np.float32([0, 7]))
+    (found,) = evaluate(package, np.ones(_SHAPE, np.float32), np.array([0, 7], np.float32))
     assert found.shape == (1, 3, 6, 2)
     with pytest.raises(ArtifactError, match="places 0 to 8 of 8"):
-        evaluate(package, np.ones(_SHAPE, np.float32), np.float32([0, 8]))
+        evaluate(package, np.ones(_SHAPE, np.float32), np.array([0, 8], np.float32))
 
 
 def test_results_are_kept_no_longer_than_they_are_read(workshop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
