@@ -17,9 +17,6 @@ from edgesr.parity import Budget, Difference, Edge
 from edgesr.tensors import Precision, Size, SizeRule
 
 MANIFEST = "manifest.json"
-RECORDED = "parity.npz"
-"""Inputs and the reference's outputs, so that an artifact can be verified where there is no checkpoint and no PyTorch."""
-
 _SCHEMA = 3
 
 
@@ -140,6 +137,11 @@ class Artifact:
                     f"{path} was changed after the export: sha256 {seen[:12]}…, expected {file.sha256[:12]}…",
                     hint="Export the model again.",
                 )
+
+
+def function_name(size: Size) -> str:
+    """What the function of a model is called that takes this size, where each size has one of its own (`shapes` "functions")."""
+    return f"size_{size}"
 
 
 def read_artifact(folder: Path) -> Artifact:

@@ -12,7 +12,6 @@ import torch
 from torch import nn
 
 from edgesr.artifact import (
-    RECORDED,
     Artifact,
     Manifest,
     RewriteInfo,
@@ -31,10 +30,11 @@ from edgesr.export.parity_inputs import as_pictures, noise_input, odd_size, pari
 from edgesr.export.request import ExportRequest
 from edgesr.export.rewrite import Applied, Step, apply_plan, plan, rewrites
 from edgesr.export.target import Conversion
-from edgesr.export.verification import BUDGETS, Pictures, artifact_edge, reference_outputs, write_recorded
+from edgesr.export.verification import BUDGETS, artifact_edge, reference_outputs
 from edgesr.files import staged_folder
 from edgesr.parity import Budget, Edge, edge
 from edgesr.progress import Progress, silent
+from edgesr.recorded import RECORDED, Pictures, write_recorded
 from edgesr.reference import Reference, load_reference
 from edgesr.tensors import FloatArray, Size, SizeRule, one_of
 

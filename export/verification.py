@@ -1,6 +1,5 @@
 """Measuring an artifact against the reference: at export, and again from its files."""
 
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,14 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgesr.artifact import RECORDED, Artifact, read_artifact
-from edgesr.errors import ArtifactError, CheckpointError, ParityError
+from edgesr.artifact import Artifact, read_artifact
+from edgesr.errors import CheckpointError, ParityError
 from edgesr.export.target import targets
 from edgesr.parity import Budget, Edge, edge
 from edgesr.progress import Progress, silent
+from edgesr.recorded import RECORDED, Pictures, read_recorded
 from edgesr.runtimes import open_artifact
 from edgesr.runtimes.pytorch import reference_of
-from edgesr.tensors import FloatArray, Precision
+from edgesr.tensors import Precision
 
 if TYPE_CHECKING:
     from torch import nn
@@ -25,9 +25,6 @@ BUDGETS: Mapping[Precision, Budget] = {
     "fp16": Budget(relative_l2=2e-2, psnr_db=50),
 }
 """What an artifact of a precision must keep to unless another PSNR is asked for, against the reference in float32."""
-
-Pictures = dict[str, FloatArray]
-"""Input name -> (N,3,H,W)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,21 +85,3 @@ def reference_outputs(module: "nn.Module", inputs: Pictures, progress: Progress 
                 f"the reference itself gives NaN or Inf on {name}: its weights overflow float32", hint="Take another checkpoint."
             )
     return outputs
-
-
-def write_recorded(path: Path, inputs: Pictures, outputs: Pictures) -> None:
-    """Write inputs and outputs as one `.npz`: arrays `input/NAME` and `output/NAME`."""
-    arrays = {f"input/{name}": array for name, array in inputs.items()}
-    arrays |= {f"output/{name}": array for name, array in outputs.items()}
-    np.savez_compressed(path, **arrays)  # type: ignore[arg-type]  # numpy's stub gives its own options the names of arrays
-
-
-def read_recorded(path: Path) -> tuple[Pictures, Pictures]:
-    """What `write_recorded` wrote; raises ArtifactError."""
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            named = {key.partition("/")[::2]: arrays[key] for key in arrays.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise ArtifactError(f"{path} cannot be read: {error}", hint="Export the model again.") from error
-    inputs = {name: array for (kind, name), array in named.items() if kind == "input"}
-    return inputs, {name: array for (kind, name), array in named.items() if kind == "output"}

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from edgesr.artifact import Artifact
+from edgesr.artifact import Artifact, function_name
 from edgesr.errors import ArtifactError
 from edgesr.runtime import Bound, Options, Runtime
 from edgesr.runtimes._pictures import floats_of, levels_of
@@ -80,7 +80,9 @@ class CoremlSession:
 
     def _function(self, size: Size) -> str | None:
         """The function of a package that has one for each size."""
-        return f"size_{size}" if self._artifact.manifest.options.get("shapes") == "functions" and self.sizes.choices else None
+        return (
+            function_name(size) if self._artifact.manifest.options.get("shapes") == "functions" and self.sizes.choices else None
+        )
 
     def _compute_unit(self) -> Any:
         return getattr(importlib.import_module("coremltools").ComputeUnit, UNITS[self._units])

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgesr.artifact import Artifact
+from edgesr.artifact import Artifact, function_name
 from edgesr.errors import ArtifactError, UsageError
 from edgesr.runtime import Bound, Inspection, Options, Runtime
 from edgesr.runtimes._mil.evaluation import Evaluator
@@ -58,7 +58,7 @@ class MilSession:
 
     def _way(self, size: Size) -> _Way:
         """The function for the size, which is made ready once."""
-        name = "main" if "main" in self._functions else f"size_{size}"
+        name = "main" if "main" in self._functions else function_name(size)
         if name not in self._functions:
             raise ArtifactError(f"the package has no function {name}", hint="Export the model again.")
         if name not in self._ways:

@@ -1,6 +1,6 @@
 """The table of docs/coreml.md: every variant as a Core ML package, by precision, by kind of input, by sizes.
 
-Each row is one `edgesr export`, in a process of its own; its figures are those of the artifact's manifest and of the saved package.
+Each row is one `edgesr export` in a process of its own; its figures are those of the manifest and of the saved package.
 What was made is kept in docs/records/coreml.json after every row, and rows that are there are not made again.
 """
 
@@ -79,7 +79,8 @@ def rendered(record: dict[str, Any]) -> str:
         else:
             cells += [str(row["operations"]), f"{row['bytes'] / 1e6:.2f}", f"{row['picture_db']:.1f}", f"{row['noise_db']:.1f}"]
             cells += [f"{row['max_abs']:.1e}"]
-        lines.append(f"| {' | '.join([*cells, f'{row["seconds"]:.0f}'])} |")
+        cells.append(f"{row['seconds']:.0f}")
+        lines.append(f"| {' | '.join(cells)} |")
     tools = ", ".join(f"{name} {version}" for name, version in record["tools"].items())
     return f"`scripts/coreml`, on {record['machine']}, {tools}.\n\n" + "\n".join(lines) + "\n"
 

@@ -51,7 +51,9 @@ def models(as_json: Json = False) -> None:
 
 
 def inspect(
-    file: Annotated[Path, typer.Argument(metavar="FILE|DIR", help="A checkpoint (.pth, .pt, .safetensors) or an artifact folder.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE|DIR", help="A checkpoint (.pth, .pt, .safetensors) or an artifact folder.")
+    ],
     as_json: Json = False,
 ) -> None:
     """Say what a checkpoint or an artifact holds; nothing in it is executed."""

@@ -21,6 +21,21 @@ if TYPE_CHECKING:
 
 Model = Annotated[str, typer.Argument(help="Model name, as `edgesr models` lists it.")]
 Without = Annotated[list[str] | None, typer.Option(metavar="NAME", help="Leave a rewrite out; may be given several times.")]
+Sizes = Annotated[
+    str | None,
+    typer.Option(metavar="HxW", help="Convert for this input size only; for coreml also HxW,HxW or a range HxW..HxW."),
+]
+PrecisionName = Annotated[
+    str | None,
+    typer.Option(help="fp32, fp16 (what needs it stays in float32); for coreml also w8, p8, p6, p4.", show_default=False),
+]
+Shapes = Annotated[
+    str | None, typer.Option(help="coreml, several sizes: enumerated (the default) or functions.", show_default=False)
+]
+BudgetDb = Annotated[
+    float | None,
+    typer.Option("--budget", metavar="DB", help="The least PSNR on a real picture, against the reference (default 50)."),
+]
 TargetName = Annotated[str, typer.Option("--target", help="What to export for.")]
 
 
@@ -29,24 +44,14 @@ def export(
     scale: Scale = None,
     weights: Weights = None,
     target: TargetName = "ort",
-    size: Annotated[
-        str | None,
-        typer.Option(metavar="HxW", help="Convert for this input size only; for coreml also HxW,HxW or a range HxW..HxW."),
-    ] = None,
+    size: Sizes = None,
     dynamic: Annotated[bool, typer.Option("--dynamic", help="Any batch and size (the default without --size).")] = False,
     opset: Annotated[int | None, typer.Option(metavar="N", help="ONNX opset; target onnx takes 17 to 20.")] = None,
-    precision: Annotated[
-        str | None,
-        typer.Option(help="fp32, fp16 (what needs it stays in float32); for coreml also w8, p8, p6, p4.", show_default=False),
-    ] = None,
-    io: Annotated[str | None, typer.Option("--io", help="coreml: image (the default) or tensor.", show_default=False)] = None,
+    precision: PrecisionName = None,
+    io: Annotated[str | None, typer.Option(help="coreml: image (the default) or tensor.", show_default=False)] = None,
     deployment: Annotated[str | None, typer.Option(help="coreml: ios15 to ios18 (ios16).", show_default=False)] = None,
-    shapes: Annotated[
-        str | None, typer.Option(help="coreml, several sizes: enumerated (the default) or functions.", show_default=False)
-    ] = None,
-    budget: Annotated[
-        float | None, typer.Option(metavar="DB", help="The least PSNR on a real picture, against the reference (default 50).")
-    ] = None,
+    shapes: Shapes = None,
+    budget: BudgetDb = None,
     half_io: Annotated[bool, typer.Option("--half-io", help="float16 input and output too, with --precision fp16.")] = False,
     without: Without = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="DIR", help="Folder for the artifact.")] = None,
@@ -177,6 +182,8 @@ def _export_lines(folder: Path, manifest: Manifest) -> Iterator[str | Table]:
     yield f"Input: ({shape}) {kind}; H×W {manifest.sizes.description}"
     yield f"Written: {folder / manifest.artifact} ({manifest.model_bytes / 1e6:.2f} MB) and {folder / 'manifest.json'}"
     yield f"Next: edgesr upscale PICTURE OUT.png --artifact {shlex.quote(str(folder))}"
+    if manifest.format == "mlpackage":
+        yield f"For an app: edgesr kit ios {shlex.quote(str(folder))}"
 
 
 def _edge_json(edge: Edge) -> dict[str, Any]:

@@ -1,15 +1,15 @@
 """A picture and what the reference made of it, for an app's model to be compared with."""
 
-import zipfile
 from dataclasses import dataclass
 
 import numpy as np
 
-from edgesr.artifact import RECORDED, Artifact
+from edgesr.artifact import Artifact
 from edgesr.errors import ArtifactError
 from edgesr.image_decoding import Samples
 from edgesr.images import to_samples
 from edgesr.parity import PICTURE
+from edgesr.recorded import RECORDED, read_recorded
 from edgesr.tensors import FloatArray, Size
 
 
@@ -34,19 +34,14 @@ class Golden:
 def golden(artifact: Artifact) -> Golden:
     """The largest picture that the export recorded; raises ArtifactError when there is none of 8 bits."""
     path = artifact.folder / RECORDED
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            inputs = {name: arrays[name] for name in arrays.files if name.startswith(f"input/{PICTURE}")}
-            pictures = {name: image for name, image in inputs.items() if _is_of_8_bits(image)}
-            if not pictures:
-                raise ArtifactError(f"{path} holds no picture of 8 bits", hint="Export the model again.")
-            name = max(pictures, key=lambda each: pictures[each].size)
-            output = arrays[name.replace("input/", "output/", 1)]
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise ArtifactError(f"{path} cannot be read: {error}", hint="Export the model again.") from error
+    inputs, outputs = read_recorded(path)
+    pictures = {name: image for name, image in inputs.items() if name.startswith(PICTURE) and _is_of_8_bits(image)}
+    if not pictures:
+        raise ArtifactError(f"{path} holds no picture of 8 bits", hint="Export the model again.")
+    name = max(pictures, key=lambda each: pictures[each].size)
     return Golden(
         input=to_samples(pictures[name][0].transpose(1, 2, 0)),
-        output=to_samples(output[0].transpose(1, 2, 0)),
+        output=to_samples(outputs[name][0].transpose(1, 2, 0)),
         mean_square=255**2 * 10 ** (-artifact.manifest.budget.psnr_db / 10) + 1,
     )
 

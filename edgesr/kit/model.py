@@ -5,7 +5,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgesr.artifact import MANIFEST, Artifact, FileInfo, Manifest, read_artifact
+from edgesr.artifact import MANIFEST, Artifact, FileInfo, Manifest, function_name, read_artifact
 from edgesr.errors import ArtifactError, UsageError
 from edgesr.tensors import Size, SizeRule
 from edgesr.tiling import choose_tiling
@@ -93,7 +93,7 @@ def read_app_model(folder: Path) -> AppModel:
         files=files,
         tile=tile,
         overlap=_overlap(manifest, tile),
-        function=f"size_{tile}" if manifest.options.get("shapes") == "functions" and manifest.sizes.choices else None,
+        function=function_name(tile) if manifest.options.get("shapes") == "functions" and manifest.sizes.choices else None,
         takes_pictures=_takes_pictures(manifest),
         ios=ios,
         macos=_MACOS_OF_IOS[ios],

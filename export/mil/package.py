@@ -14,6 +14,7 @@ from typing import Any
 
 import onnx
 
+from edgesr.artifact import function_name
 from edgesr.errors import ExportError
 from edgesr.export.mil.compression import compressed
 from edgesr.export.mil.graph import lowered
@@ -43,11 +44,6 @@ def write_package(asked: Conversion) -> Path:
     return path
 
 
-def function_name(sizes: SizeRule) -> str:
-    """The function of a package that takes this size."""
-    return f"size_{sizes.fixed}"
-
-
 def _model(graph: onnx.ModelProto, sizes: SizeRule, asked: Conversion) -> Any:
     """The graph as coremltools' model, in memory."""
     ct = importlib.import_module("coremltools")
@@ -61,7 +57,9 @@ def _model(graph: onnx.ModelProto, sizes: SizeRule, asked: Conversion) -> Any:
         )
     except Exception as error:  # coremltools raises whatever its passes met; the cause is chained
         raise ExportError(f"coremltools cannot convert this network: {error}", hint="See docs/coreml.md.") from error
-    return compressed(model, asked.precision) if asked.precision not in ("fp32", "fp16") else model
+    if asked.precision == "fp32" or asked.precision == "fp16":
+        return model
+    return compressed(model, asked.precision)
 
 
 def _program(graph: onnx.GraphProto, shape: Any, asked: Conversion, target: Any) -> Any:
@@ -123,10 +121,11 @@ def _save_functions(asked: Conversion, path: Path) -> None:
     with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
         descriptor = utils.MultiFunctionDescriptor()
         for sizes, graph in asked.graphs.items():
-            part = Path(folder) / f"{function_name(sizes)}.mlpackage"
+            name = function_name(sizes.minimum)
+            part = Path(folder) / f"{name}.mlpackage"
             _save(_model(graph, sizes, asked), part, asked.facts)
-            descriptor.add_function(str(part), "main", function_name(sizes))
-        descriptor.default_function_name = function_name(next(iter(asked.graphs)))
+            descriptor.add_function(str(part), "main", name)
+        descriptor.default_function_name = function_name(next(iter(asked.graphs)).minimum)
         utils.save_multifunction(descriptor, str(path))
 
 

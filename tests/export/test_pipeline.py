@@ -20,6 +20,7 @@ from edgesr.export.pipeline import export
 from edgesr.export.request import ExportRequest
 from edgesr.export.rewrite import Applied, Step
 from edgesr.export.verification import verify
+from edgesr.recorded import read_recorded
 from edgesr.tensors import Size, SizeRule, one_of
 
 
@@ -71,7 +72,7 @@ def test_the_file_itself_says_what_it_takes(vapsr_s: Artifact, vapsr_s_fixed: Ar
         facts = {entry.key: entry.value for entry in onnx.load(artifact.path).metadata_props}
         assert facts["edgesr.model"] == "vapsr-s-x4"
         taken.append(facts["edgesr.input"].partition(": ")[2])
-    assert taken == ["1x1 to any size", "16x24 only"]
+    assert taken == ["1x1 and larger", "16x24 only"]
 
 
 def test_untrained_weights_are_said_in_name_and_manifest(tmp_path: Path) -> None:
@@ -98,7 +99,7 @@ def test_a_rewritten_network_is_the_same_function_with_and_without(tmp_path: Pat
         ({"target_name": "orr"}, UnknownNameError),
         ({"without": ("nothing",)}, UnknownNameError),
         ({"scale": 5}, UsageError),
-        ({"model": "esc", "size": Size(height=16, width=64)}, SizeError),
+        ({"model": "esc", "sizes": one_of((Size(height=16, width=64),))}, SizeError),
         ({"weights": "missing.pth"}, UnknownNameError),
     ],
 )
@@ -164,7 +165,7 @@ def test_verify_notices_a_changed_file(vapsr_s: Artifact, tmp_path: Path) -> Non
 
 
 def test_verify_notices_another_function_behind_right_hashes(vapsr_s: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
-    inputs, outputs = verification.read_recorded(vapsr_s.folder / "parity.npz")
+    inputs, outputs = read_recorded(vapsr_s.folder / "parity.npz")
     monkeypatch.setattr(
         verification, "read_recorded", lambda path: (inputs, {k: v * np.float32(1.01) for k, v in outputs.items()})
     )

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgesr.artifact import RECORDED, FileInfo, Manifest, TensorInfo, write_manifest
+from edgesr.artifact import FileInfo, Manifest, TensorInfo, write_manifest
 from edgesr.files import sha256_of
 from edgesr.model import Reach
 from edgesr.parity import Budget
+from edgesr.recorded import RECORDED
 from edgesr.tensors import FloatArray, Size, SizeRule
 
 SIZE = Size(height=24, width=32)

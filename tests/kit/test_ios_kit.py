@@ -11,7 +11,6 @@ import pytest
 from PIL import Image
 
 from edgesr.errors import ArtifactError
-from edgesr.export.mil.package import function_name
 from edgesr.images import to_samples
 from edgesr.kit.ios import write_ios_kit
 from edgesr.kit.model import read_app_model
@@ -133,10 +132,6 @@ def test_of_several_functions_the_tiles_is_run(make_artifact: MakeArtifact, tmp_
     sizes = SizeRule(minimum=choices[0], maximum=choices[1], choices=choices)
     folder = make_artifact(sizes=sizes, options={"deployment": "ios18", "shapes": shapes})
     assert configuration(write_ios_kit(folder, output=tmp_path / "kit").folder)["functionName"] == function
-
-
-def test_functions_are_named_as_the_export_names_them() -> None:
-    assert function_name(SizeRule(minimum=size(24, 32), maximum=size(24, 32))) == "size_24x32"
 
 
 @pytest.mark.parametrize(

@@ -123,8 +123,12 @@ def test_names_that_would_change_the_source_are_refused(
         ({"options": {}}, 1, "deployment target is ''"),
         ({"options": {"deployment": "ios14"}}, 1, "deployment target is 'ios14'"),
         ({"artifact": "other.mlpackage"}, 1, "lists no file of other.mlpackage"),
-        ({"arrays": {}}, 1, "no picture of 8 bits"),
-        ({"arrays": {"input/picture": np.full((1, 3, 4, 4), 0.3, np.float32)}}, 1, "no picture of 8 bits"),
+        ({"arrays": {}}, 1, "no output for every input"),
+        (
+            {"arrays": dict.fromkeys(("input/picture", "output/picture"), np.full((1, 3, 4, 4), 0.3, np.float32))},
+            1,
+            "no picture of 8 bits",
+        ),
         ({"arrays": {"input/picture": np.ones((1, 3, 4, 4), np.float32)}}, 1, "cannot be read"),
     ],
 )

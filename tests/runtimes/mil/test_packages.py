@@ -114,7 +114,6 @@ def test_pictures_in_and_out(workshop: Any, evaluate: Any) -> None:
     np.testing.assert_allclose(actual, (_expected(pixels / 255) * 255).clip(0, 255), rtol=1e-4, atol=1e-2)
 
 
-@pytest.mark.filterwarnings("ignore:Implicitly cleaning up:ResourceWarning")  # coremltools' folder of weights
 def test_several_functions_share_their_weights(workshop: Any, evaluate: Any, tmp_path: Path) -> None:
     ct = workshop.ct
     shapes = {"small": (1, 3, 6, 8), "large": (1, 3, 12, 12)}
