@@ -9,7 +9,6 @@ from edgesr.errors import UsageError
 from edgesr.export.mil.compression import COMPRESSIONS, Compression, compressed, palette
 from edgesr.runtimes._mil.program import Package
 
-
 _RANDOM = np.random.default_rng(6)
 _LARGE = (_RANDOM.standard_normal((16, 16, 3, 3)) / 12).astype(np.float32)
 _FIRST = (_RANDOM.standard_normal((16, 16, 3, 3)) / 12).astype(np.float32)
