@@ -12,14 +12,12 @@ from onnx import numpy_helper
 from edgesr.errors import ExportError
 from edgesr.export.mil import linear, movement, pointwise
 from edgesr.export.mil.node import LOWERINGS, Array, Lowered, Node, rank
+from edgesr.export.mil.tables import is_large
 from edgesr.export.onnx_graph import INPUT, OUTPUT, REWRITE_KEY
 
 OPERATORS = (linear, movement, pointwise)
 """Imported for what they register."""
 
-
-COMPACT = 2**16
-"""From how many numbers on a repeated table is left to the program, where the package is to be compact."""
 
 _RANK = 5
 _INT32 = (np.iinfo(np.int32).min, np.iinfo(np.int32).max)
@@ -28,8 +26,8 @@ _INT32 = (np.iinfo(np.int32).min, np.iinfo(np.int32).max)
 def lowered(graph: onnx.GraphProto, mb: Any, x: Lowered, *, compact: bool = False) -> Lowered:
     """Build the graph's nodes on the MIL variable `x`, in the block that is being built; the variable of its output.
 
-    What follows from constants alone is computed here. compact: but for tables of more than COMPACT numbers that repeat smaller
-    ones, and what follows from them, which become operations on constants; coremltools must then be told to leave them alone.
+    What follows from constants alone is computed here. compact: but for large tables that repeat smaller ones, and what follows
+    from them; the program must then be built and converted inside of `compact_tables`.
     Raises ExportError for a node that has no form in Core ML.
     """
     values: dict[str, Lowered] = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
@@ -37,9 +35,8 @@ def lowered(graph: onnx.GraphProto, mb: Any, x: Lowered, *, compact: bool = Fals
     for node in graph.node:
         inputs = tuple(values[name] if name else None for name in node.input)
         known = all(value is None or isinstance(value, np.ndarray) for value in inputs)
-        results: Sequence[Lowered] = _computed(node, inputs) if known else ()
-        if not known or (compact and node.op_type == "Tile" and results[0].size > COMPACT):
-            results = _built(node, inputs, mb)
+        known = known and not (compact and node.op_type == "Tile" and is_large(np.shape(inputs[0]), inputs[1]))
+        results = _computed(node, inputs) if known else _built(node, inputs, mb)
         for name, result in zip(node.output, results, strict=True):
             values[name] = result
     return values[OUTPUT]

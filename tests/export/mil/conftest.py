@@ -4,7 +4,7 @@ import importlib
 import logging
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,8 @@ import onnxruntime
 import pytest
 
 from edgesr.errors import ExportError
-from edgesr.export.mil import graph as mil_graph
 from edgesr.export.mil.graph import lowered
+from edgesr.export.mil.tables import compact_tables
 from edgesr.runtimes._mil.evaluation import Evaluator
 from edgesr.runtimes._mil.program import Function, Package
 from edgesr.tensors import FloatArray
@@ -64,7 +64,7 @@ def converted(graphs: Mapping[str, onnx.ModelProto], path: Path, *, compact: boo
     """One program of all graphs, each with an input x_NAME and an output y_NAME, converted, saved and read back."""
     builder = importlib.import_module("coremltools.converters.mil").Builder
     mil = importlib.import_module("coremltools.converters.mil.mil")
-    with quiet():
+    with quiet(), compact_tables() if compact else nullcontext():
         program = mil.Program()
         shapes = {
             f"x_{name}": [side.dim_value for side in graph.graph.input[0].type.tensor_type.shape.dim]
@@ -78,15 +78,11 @@ def converted(graphs: Mapping[str, onnx.ModelProto], path: Path, *, compact: boo
             ]
             function.set_outputs(results)
         program.add_function("main", function)
-        pipeline = ct.PassPipeline.DEFAULT
-        if compact:
-            pipeline.set_options("common::const_elimination", {"skip_const_by_size": str(mil_graph.COMPACT)})
         model = ct.convert(
             program,
             convert_to="mlprogram",
             minimum_deployment_target=ct.target.iOS16,
             compute_precision=ct.precision.FLOAT16 if half else ct.precision.FLOAT32,
-            pass_pipeline=pipeline,
             skip_model_load=True,
         )
         model.save(str(path))

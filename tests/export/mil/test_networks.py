@@ -117,7 +117,7 @@ def test_compact_tables(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Tables that are left to the program: the package is smaller and computes the same."""
-    monkeypatch.setattr("edgesr.export.mil.graph.COMPACT", 512)
+    monkeypatch.setattr("edgesr.export.mil.tables.LARGEST", 512)
     graphs = {"n": exported(name, WHOLE)}
     x = picture(name, WHOLE)
     sizes, tiles = [], []
