@@ -1,7 +1,8 @@
 """What a rewrite is worth: the same model exported with and without it, run in turns by edgesr's own harness.
 
 Writes export/rewrites/<rewrite>.json: nodes, bytes, latency (processes of their own that take turns) and the peak memory of a
-fresh process for each.
+fresh process for each. A rewrite that only Core ML gets is compared in operations and bytes of the package, for Core ML runs on
+Apple's systems alone; or the reason is kept why there is no package without it.
 """
 
 import argparse
@@ -29,7 +30,8 @@ from edgesr.tensors import Size, parse_size
 REWRITES = Path(__file__).parent.parent / "export" / "rewrites"
 MODELS = ("esc", "esc-fp", "srconvnet", "vapsr", "rgt-s")
 """Where the effect of a rewrite is looked for when no model is named."""
-TARGET = "ort"
+TARGET, PACKAGES = "ort", "coreml"
+"""Whose files are timed, and whose are only counted."""
 _SECONDS = 20.0
 
 
@@ -73,11 +75,17 @@ def artifact(folder: Path, threads: int) -> Opening:
     return Opening(opener="edgesr.bench.openers:artifact", arguments=arguments, package="onnxruntime", threads=threads)
 
 
+def target_of(rewrite: str) -> str:
+    """Core ML for a rewrite that ONNX Runtime does not get, and else ONNX Runtime."""
+    return TARGET if any(step.name == rewrite for step in plan(targets()[TARGET].needs)) else PACKAGES
+
+
 def matching(rewrite: str, models: tuple[str, ...]) -> list[str]:
     """The models in which the target's plan applies the rewrite somewhere."""
     found = []
     for model in models:
-        _, applied = apply_plan(plan(targets()[TARGET].needs), load_reference(model=model).unit_module())
+        steps = plan(targets()[target_of(rewrite)].needs)
+        _, applied = apply_plan(steps, load_reference(model=model).unit_module())
         if any(one.name == rewrite and one.matches for one in applied):
             found.append(model)
     return found
@@ -89,8 +97,9 @@ def exported(rewrite: str, model: str, size: Size, folder: Path, limit: float) -
     Raises CellError when the model cannot be exported without the rewrite even for one size, or not at all.
     """
     reasons = []
-    for kind, fixed in (("any size", None), ("static", str(size))):
-        shared: dict[str, Any] = {"model": model, "scale": None, "size": fixed, "target": TARGET, "seconds": limit}
+    target = target_of(rewrite)
+    for kind, fixed in (("any size", None), ("static", str(size)))[target == PACKAGES :]:
+        shared: dict[str, Any] = {"model": model, "scale": None, "size": fixed, "target": target, "seconds": limit}
         made = []
         for which, without in (("with", []), ("without", [rewrite])):
             try:
@@ -109,6 +118,8 @@ def ablate(rewrite: str, model: str, size: Size, protocol: Protocol, limit: floa
         folder = Path(name)
         try:
             made, kind, reason = exported(rewrite, model, size, folder, limit)
+            if target_of(rewrite) == PACKAGES:
+                return Ablation(model=model, size=str(size), file=kind, **_files(rewrite, made))
             opener, arguments = "edgesr.bench.openers:reference", {"model": model, "scale": None, "weights": None}
             arguments |= {"runtime": "pytorch", "threads": None, "device": "cpu"}
             inputs: dict[str, Any] = {"opener": opener, "arguments": arguments, "size": str(size), "folder": name}
@@ -123,24 +134,33 @@ def ablate(rewrite: str, model: str, size: Size, protocol: Protocol, limit: floa
             return Ablation(model=model, size=str(size), needed=str(error))
     ours, theirs = found.latency["with"], found.latency["without"]
     compared = ratio_of_medians(ours.rounds, theirs.rounds)
+    ratios: dict[str, Any] = dict(zip(("ratio", "ratio_low", "ratio_high"), (round(value, 4) for value in compared), strict=True))
     return Ablation(
         model=model,
         size=str(size),
         file=kind,
         needed=reason,
-        also_without=tuple(sorted(made[0]["rewrites"].keys() - made[1]["rewrites"].keys() - {rewrite})),
+        **_files(rewrite, made),
         rounds=len(ours.rounds),
-        nodes_with=made[0]["nodes"],
-        nodes_without=made[1]["nodes"],
-        bytes_with=made[0]["bytes"],
-        bytes_without=made[1]["bytes"],
         mb_with=peaks["with"],
         mb_without=peaks["without"],
         ms_with=round(ours.summary.p50, 2),
         ms_without=round(theirs.summary.p50, 2),
-        **dict(zip(("ratio", "ratio_low", "ratio_high"), (round(value, 4) for value in compared), strict=True)),
+        **ratios,
         unstable=tuple(f"{which}: {why}" for which, timing in found.latency.items() for why in timing.unstable),
     )
+
+
+def _files(rewrite: str, made: list[dict[str, Any]]) -> dict[str, Any]:
+    """What is known of the two files alone."""
+    return {
+        "also_without": tuple(sorted(made[0]["rewrites"].keys() - made[1]["rewrites"].keys() - {rewrite})),
+        **{
+            f"{what}_{which}": about[what]
+            for which, about in zip(("with", "without"), made, strict=True)
+            for what in ("nodes", "bytes")
+        },
+    }
 
 
 def write_evidence(rewrite: str, models: list[str], asked: argparse.Namespace) -> None:
@@ -150,13 +170,14 @@ def write_evidence(rewrite: str, models: list[str], asked: argparse.Namespace) -
     found = [ablate(rewrite, model, asked.size or latency_size(model), protocol, asked.limit) for model in models]
     size = f" --size {asked.size}" if asked.size else ""
     seconds = f" --seconds {asked.seconds:g}" if asked.seconds != _SECONDS else ""
+    timed = target_of(rewrite) == TARGET
     evidence = {
+        "target": target_of(rewrite),
         "command": f"scripts/ablate {rewrite} {' '.join(models)}{size} --runs {asked.runs}{seconds}",
         "machine": {"processor": processor(), "cores": environment().processors, "system": environment().system},
-        "clock": CLOCK,
-        "threads": protocol.threads,
-        "memory": f"{PEAK}, MB of 2^20 bytes: import, load, one run",
-        "onnxruntime": metadata.version("onnxruntime"),
+        **({"clock": CLOCK, "threads": protocol.threads} if timed else {}),
+        **({"memory": f"{PEAK}, MB of 2^20 bytes: import, load, one run"} if timed else {}),
+        **{package: metadata.version(package) for package in ("onnxruntime" if timed else "coremltools",)},
         "load_before": load,
         "models": [one.to_json() for one in found],
     }
@@ -170,7 +191,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="scripts/ablate", description=__doc__)
     parser.add_argument("rewrite", nargs="?")
     parser.add_argument("models", nargs="*", help=f"default: those of {', '.join(MODELS)} in which it matches")
-    parser.add_argument("--all", action="store_true", help="every rewrite that the target gets")
+    parser.add_argument("--all", action="store_true", help="every rewrite")
     parser.add_argument("--size", type=parse_size, help="HxW; default 128x128, for rgt-s 64x64")
     parser.add_argument("--runs", type=int, default=15, help="at least; more until the medians are known to 2 %%")
     parser.add_argument("--seconds", type=float, default=_SECONDS, help="that each of the two files may be measured for")
@@ -179,7 +200,7 @@ def main() -> None:
     if bool(asked.rewrite) == asked.all:
         parser.error("name a rewrite, or --all")
     os.environ["PYTHONPATH"] = str(Path(__file__).parent)  # for the steps, which call functions of bench_peers
-    names = [each.name for each in plan(targets()[TARGET].needs)] if asked.all else [asked.rewrite]
+    names = list(rewrites()) if asked.all else [asked.rewrite]
     for name in names:
         _ = rewrites()[name]  # an unknown name is an error before anything is measured
         models = asked.models or matching(name, MODELS)

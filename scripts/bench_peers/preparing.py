@@ -15,6 +15,8 @@ from edgesr.tensors import parse_size, parse_sizes
 if TYPE_CHECKING:
     from torch import nn
 
+    from edgesr.artifact import Artifact
+
 SIDE = 1024
 """The matrix product that stands for what the machine can do multiplies matrices of this side."""
 
@@ -62,7 +64,18 @@ def artifact(
     made = export(request)
     seconds = round(time.perf_counter() - start, 1)
     rewrites = {rewrite.name: rewrite.matches for rewrite in made.manifest.rewrites}
-    return {"seconds": seconds, "rewrites": rewrites, "weights": made.manifest.weights, **described(made.path)}
+    file = _package(made) if made.manifest.format == "mlpackage" else described(made.path)
+    return {"seconds": seconds, "rewrites": rewrites, "weights": made.manifest.weights, **file}
+
+
+def _package(made: "Artifact") -> dict[str, Any]:
+    """The same of a Core ML package: its operations are what ONNX's nodes became."""
+    from edgesr.runtimes import runtimes
+
+    inspect = runtimes()["mil-reference"].inspect
+    assert inspect is not None
+    operators = inspect(made).operators
+    return {"bytes": made.manifest.model_bytes, "nodes": sum(operators.values()), "operators": operators}
 
 
 def naive(*, model: str, scale: int, size: str, path: str, torchscript: bool) -> dict[str, Any]:

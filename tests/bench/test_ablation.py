@@ -49,3 +49,18 @@ def test_a_rewrite_that_the_export_needs_is_said_so(monkeypatch: pytest.MonkeyPa
 
 def test_where_a_rewrite_matches() -> None:
     assert ablate.matching("split-kernel-sum", ("vapsr", "esc-fp")) == ["esc-fp"]
+
+
+def test_a_rewrite_of_core_mls_is_compared_in_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def step(_: str, *, without: list[str], target: str, size: str, **__: Any) -> dict[str, Any]:
+        asked.append((target, size))
+        counts = {"nodes": 9, "bytes": 10} if without else {"nodes": 5, "bytes": 7}
+        return {**counts, "rewrites": {} if without else {"shifted-kernels": 1}}
+
+    monkeypatch.setattr(ablate, "step", step)
+    evidence = ablate.ablate("shifted-kernels", "esc", SIZE, quick(1), 1).to_json()
+    assert asked == [("coreml", "64x64")] * 2
+    counts = {"nodes_with": 5, "nodes_without": 9, "bytes_with": 7, "bytes_without": 10}
+    assert evidence == {"model": "esc", "size": "64x64", "file": "static", **counts}
