@@ -35,7 +35,7 @@ def lowered(graph: onnx.GraphProto, mb: Any, x: Lowered, *, compact: bool = Fals
     for node in graph.node:
         inputs = tuple(values[name] if name else None for name in node.input)
         known = all(value is None or isinstance(value, np.ndarray) for value in inputs)
-        known = known and not (compact and node.op_type == "Tile" and is_large(np.shape(inputs[0]), inputs[1]))
+        known = known and not (compact and node.op_type == "Tile" and is_large(np.asarray(inputs[0]).shape, inputs[1]))
         results = _computed(node, inputs) if known else _built(node, inputs, mb)
         for name, result in zip(node.output, results, strict=True):
             values[name] = result
