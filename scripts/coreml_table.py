@@ -35,6 +35,7 @@ def rows() -> list[tuple[str, ...]]:
     ]
     found += [("vapsr-s", "--precision", precision, "--io", "tensor") for precision in ("p8", "p6", "p4")]
     found += [(variant,) for variant in variants]
+    found += [(variant, "--tables", "constant") for variant in ("esc", "esc-light", "esc-fp")]
     found += [("vapsr", "--size", "128x128,256x256"), ("vapsr", "--size", "64x64..512x512")]
     both = ("--size", "64x64,128x128", "--shapes", "functions", "--deployment", "ios18")
     found += [("esc", *both), ("srconvnet", *both)]

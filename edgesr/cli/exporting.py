@@ -32,6 +32,7 @@ PrecisionName = Annotated[
 Shapes = Annotated[
     str | None, typer.Option(help="coreml, several sizes: enumerated (the default) or functions.", show_default=False)
 ]
+Tables = Annotated[str | None, typer.Option(help="coreml, ESC's biases: compact (the default) or constant.", show_default=False)]
 BudgetDb = Annotated[
     float | None,
     typer.Option("--budget", metavar="DB", help="The least PSNR on a real picture, against the reference (default 50)."),
@@ -51,6 +52,7 @@ def export(
     io: Annotated[str | None, typer.Option(help="coreml: image (the default) or tensor.", show_default=False)] = None,
     deployment: Annotated[str | None, typer.Option(help="coreml: ios15 to ios18 (ios16).", show_default=False)] = None,
     shapes: Shapes = None,
+    tables: Tables = None,
     budget: BudgetDb = None,
     half_io: Annotated[bool, typer.Option("--half-io", help="float16 input and output too, with --precision fp16.")] = False,
     without: Without = None,
@@ -58,6 +60,7 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Convert a network, prove that it is still the same function, and write an artifact folder."""
+    options = {"io": io, "deployment": deployment, "shapes": shapes, "tables": tables}
     if size and dynamic:
         raise UsageError("--size and --dynamic contradict each other", hint="Give one of them.")
     chosen = next((known for known in PRECISIONS if known == precision), None)
@@ -80,7 +83,7 @@ def export(
         sizes=parse_sizes(size) if size else None,
         opset=opset,
         precision=chosen,
-        options={name: value for name, value in {"io": io, "deployment": deployment, "shapes": shapes}.items() if value},
+        options={name: value for name, value in options.items() if value},
         budget_db=budget,
         half_io=half_io,
         without=tuple(without or ()),

@@ -18,6 +18,7 @@ from edgesr.artifact import function_name
 from edgesr.errors import ExportError
 from edgesr.export.mil.compression import compressed
 from edgesr.export.mil.graph import lowered
+from edgesr.export.mil.tables import compact_tables
 from edgesr.export.onnx_graph import INPUT, OUTPUT
 from edgesr.export.target import Conversion
 from edgesr.tensors import SizeRule
@@ -34,7 +35,7 @@ def write_package(asked: Conversion) -> Path:
     Raises ExportError for a graph that has no form in Core ML of the deployment target, OSError where it cannot be written.
     """
     path = asked.folder / f"{asked.stem}.mlpackage"
-    with _quiet_tools():
+    with _quiet_tools(), compact_tables() if _compact(asked) else contextlib.nullcontext():
         if len(asked.graphs) == 1:
             ((sizes, graph),) = asked.graphs.items()
             _save(_model(graph, sizes, asked), path, asked.facts)
@@ -42,6 +43,11 @@ def write_package(asked: Conversion) -> Path:
             _save_functions(asked, path)
     _name_anew(path)
     return path
+
+
+def _compact(asked: Conversion) -> bool:
+    """Whether tables that repeat smaller ones are made when the model runs, and not written out in its file."""
+    return asked.options["tables"] == "compact"
 
 
 def _model(graph: onnx.ModelProto, sizes: SizeRule, asked: Conversion) -> Any:
@@ -75,7 +81,7 @@ def _program(graph: onnx.GraphProto, shape: Any, asked: Conversion, target: Any)
     program = mil.Program()
     placeholder = mb.placeholder(shape=given.shape.symbolic_shape, dtype=mil.types.fp32)
     with mil.Function({INPUT: placeholder}, opset_version=target) as function:
-        result = lowered(graph, mb, function.inputs[INPUT])
+        result = lowered(graph, mb, function.inputs[INPUT], compact=_compact(asked))
         if picture:
             result = mb.clip(x=mb.mul(x=result, y=_LEVELS), alpha=0.0, beta=_LEVELS, name=OUTPUT)
         else:

@@ -53,6 +53,7 @@ TARGET = Target(
         "io": ("image", "tensor"),
         "deployment": ("ios16", "ios15", "ios17", "ios18"),
         "shapes": ("enumerated", "functions"),
+        "tables": ("compact", "constant"),
     },
     check=_check,
     lower=_lower,
