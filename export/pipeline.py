@@ -28,7 +28,7 @@ from edgesr.export.half_precision_search import HalfGraph, half_precision
 from edgesr.export.onnx_graph import INPUT, OUTPUT, onnx_from_module
 from edgesr.export.parity_inputs import as_pictures, noise_input, odd_size, parity_inputs
 from edgesr.export.request import ExportRequest
-from edgesr.export.rewrite import Applied, Step, apply_plan, plan, rewrites
+from edgesr.export.rewrite import Applied, Step, apply_plan, plan
 from edgesr.export.target import Conversion
 from edgesr.export.verification import BUDGETS, artifact_edge, reference_outputs
 from edgesr.files import staged_folder
@@ -157,10 +157,9 @@ def _with_hint(error: ExportError, sizes: SizeRule, request: ExportRequest) -> E
     if not sizes.fixed and "functions" in request.target.options.get("shapes", ()):
         reason = "This network's graph depends on the size. Name one, or let each have its own:"
         return ExportError(error.message, hint=f"{reason} --shapes functions --deployment ios18.")
-    names = [name for name in request.without if request.sizes is None and rewrites()[name].serves & {"any_batch", "any_size"}]
-    if not names:
+    if request.sizes is not None or not request.without:
         return error
-    return ExportError(error.message, hint=f"Without {', '.join(names)} a size may be needed: --size 128x128.")
+    return ExportError(error.message, hint=f"Without {', '.join(request.without)} a size may be needed: --size 128x128.")
 
 
 def _budget(request: ExportRequest) -> Budget:

@@ -152,6 +152,7 @@ def plan(model: Model, target: TargetName = "ort", scale: Scale = None, without:
             numbers=("order", "matches"),
         ),
         *([f"The target also wants these, which find nothing here: {', '.join(idle)}"] if idle else []),
+        *([f"Left out: {', '.join(without)}"] if without else []),
         *(f"{one['rewrite']} refused {len(one['places'])} places, {one['places'][0]} first: {one['reason']}" for one in refused),
     ]
     Output(as_json=as_json).result({"model": spec.name, "target": target, "rewrites": rows, "refused": refused}, lines)
