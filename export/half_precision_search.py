@@ -84,7 +84,7 @@ def find_islands(
             islands, best = islands - {name}, without
     if best.psnr_db < psnr_db or islands == candidates:
         raise ParityError(
-            f"half precision cannot reach {psnr_db:.0f} dB on the picture: with everything in float32 it is {best.psnr_db:.1f} dB",
+            f"half precision cannot reach {psnr_db:.0f} dB on the picture: all in float32 it is {best.psnr_db:.1f} dB",
             hint="Export with --precision fp32, or accept less: --budget DB.",
         )
     return tuple(sorted(islands)), best

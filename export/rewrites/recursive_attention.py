@@ -2,7 +2,8 @@
 
     T(H,W) = 2  for all H, W <= 1023,    and    softmax(s·q·kᵀ)·v, row by row:  y[h] = softmax(s·q[h]·kᵀ)·v
 
-(for one size of 1024 and more, T is that size's own) for all q, k, v, with s = (head channels)^-1/2: every query is normalised by itself, so that queries may be taken in any portions.
+(for one size of 1024 and more, T is that size's own) for all q, k, v, with s = (head channels)^-1/2: every query is normalised
+by itself, so that queries may be taken in any portions.
 The bias b of the keys is left out: s·q·(k + b)ᵀ = s·q·kᵀ + (s·q·b)·1ᵀ, and softmax(l + c) = softmax(l) for every number c.
 
 As written, T follows from the size at run time, which an ONNX file cannot unroll, and the scores of all pixels are alive at
