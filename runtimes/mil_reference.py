@@ -1,24 +1,27 @@
 """Core ML's packages, evaluated operator by operator with PyTorch on any system. It proves the file, not Apple's runtime."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edgesr.artifact import Artifact, function_name
 from edgesr.errors import ArtifactError, UsageError
 from edgesr.runtime import Bound, Inspection, Options, Runtime
-from edgesr.runtimes._mil.evaluation import Evaluator
 from edgesr.runtimes._mil.placement import findings, operators
 from edgesr.runtimes._mil.program import Package
 from edgesr.runtimes._pictures import floats_of, levels_of
 from edgesr.tensors import FloatArray, Size, SizeRule, size_of
+
+if TYPE_CHECKING:
+    from edgesr.runtimes._mil.evaluation import Evaluator
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Way:
     """How a size is run: by which function, and under which names."""
 
-    evaluator: Evaluator
+    evaluator: "Evaluator"
     input: str
     output: str
 
@@ -62,6 +65,8 @@ class MilSession:
         if name not in self._functions:
             raise ArtifactError(f"the package has no function {name}", hint="Export the model again.")
         if name not in self._ways:
+            from edgesr.runtimes._mil.evaluation import Evaluator  # brings PyTorch, which other runtimes are measured without
+
             function = self._functions[name]
             evaluator = Evaluator(function, rounding="declared")
             self._ways[name] = _Way(evaluator=evaluator, input=function.inputs[0].name, output=function.outputs[0])

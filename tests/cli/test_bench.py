@@ -42,7 +42,8 @@ def test_folders_of_one_name_are_told_apart(vapsr_s: Artifact, tmp_path: Path) -
     ("words", "code", "said"),
     [
         (["--device", "cuda"], 4, "edgesr bench --device cpu"),
-        (["--device", "gpu"], 2, "no device named 'gpu'"),
+        (["--device", "npu"], 2, "no device named 'npu'"),
+        (["--device", "ane"], 4, "on a Mac"),
         (["vapsr-z"], 2, "did you mean 'vapsr-s'"),
         (["--runtimes", "onnx"], 2, "no runtime named 'onnx'"),
         (["--precision", "fp8"], 2, "no precision named 'fp8'"),

@@ -1,5 +1,7 @@
 """Choosing a runtime for an artifact, and what it says when it cannot."""
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -40,3 +42,11 @@ def test_a_file_that_is_no_model_is_an_artifact_error(vapsr_s: Artifact) -> None
     broken = replace(vapsr_s, manifest=replace(vapsr_s.manifest, artifact="parity.npz"))
     with pytest.raises(ArtifactError, match=r"cannot load parity\.npz"):
         open_artifact(broken)
+
+
+def test_finding_the_runtimes_brings_neither_pytorch_nor_anything_optional() -> None:
+    """A process in which another runtime is measured must not carry them."""
+    code = "import sys; from edgesr.runtimes import runtimes; runtimes(); print(*sorted(sys.modules))"
+    modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "edgesr.runtimes.coreml" in modules
+    assert not {"torch", "coremltools", "onnxruntime", "openvino"} & set(modules)
