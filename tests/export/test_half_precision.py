@@ -130,7 +130,7 @@ def test_half_precision_that_is_none_is_refused() -> None:
         }"""
     )
     x = np.random.default_rng(0).random((1, 3, 8, 8), dtype=np.float32)
-    with pytest.raises(ParityError, match="float32 everywhere"):
+    with pytest.raises(ParityError, match="all in float32"):
         find_islands(graph, x, x, psnr_db=50)
 
 
