@@ -104,8 +104,8 @@ def test_a_network_whose_graph_depends_on_the_size_gets_functions_that_share_wei
     with pytest.raises(UsageError, match="iOS 18"):
         export(request(tmp_path / "out", model="srconvnet", sizes=sizes, options={"shapes": "functions"}))
     options = {"shapes": "functions", "deployment": "ios18", "io": "tensor"}
-    both = export(request(tmp_path / "both", model="esc-light", sizes=sizes, options=options))
-    one = export(request(tmp_path / "one", model="esc-light", sizes=parse_sizes("24x24"), options={"deployment": "ios18"}))
+    both = export(request(tmp_path / "both", sizes=sizes, options=options))
+    one = export(request(tmp_path / "one", sizes=parse_sizes("24x24"), options={"deployment": "ios18"}))
     assert set(Package(both.path).functions) == {"size_20x20", "size_24x24"}
     assert open_artifact(both).run(np.zeros((1, 3, 20, 20), np.float32)).shape == (1, 3, 80, 80)
     assert both.manifest.model_bytes < 1.5 * one.manifest.model_bytes
