@@ -33,6 +33,8 @@ TITLES = {
 }
 """Candidate -> what it is, in the order of the tables."""
 
+_LARGEST = 1_000_000_000  # bytes of a peer's file; ESC-XL's 52 MB become 2.1 GB through onnxsim
+
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
@@ -152,6 +154,8 @@ class Preparation:
             raise CellError("there is no naive export to simplify")
         say = f"{model} {size}: onnxsim"
         about = self._once(folder / "simplified.json", say, "simplified", self._limit, {"source": source, "path": path})
+        if about["bytes"] > _LARGEST:
+            raise CellError(f"left out: its constants folded, the file has {about['bytes'] / 1e9:.1f} GB, minutes to open")
         return self._both("naive-simplified", "openvino-simplified", path, about)
 
     def _both(self, ort: str, openvino: str, path: Path, about: dict[str, Any]) -> list[Candidate]:
