@@ -5,6 +5,7 @@ from importlib import resources
 import numpy as np
 from PIL import Image
 
+from edgesr.levels import floats_of, levels_of
 from edgesr.parity import PICTURE
 from edgesr.tensors import FloatArray, Size, SizeRule
 
@@ -42,7 +43,7 @@ def _within(size: Size, sizes: SizeRule) -> Size:
 
 def as_pictures(inputs: dict[str, FloatArray]) -> dict[str, FloatArray]:
     """The same in 256 steps, as a picture file would hold them."""
-    return {name: np.round(image * 255) / np.float32(255) for name, image in inputs.items()}
+    return {name: floats_of(levels_of(image)) for name, image in inputs.items()}
 
 
 def odd_size(smallest: Size) -> Size:

@@ -7,8 +7,8 @@ import numpy as np
 
 from edgesr.artifact import Artifact, function_name
 from edgesr.errors import ArtifactError
+from edgesr.levels import floats_of, levels_of
 from edgesr.runtime import Bound, Options, Runtime
-from edgesr.runtimes._pictures import floats_of, levels_of
 from edgesr.tensors import FloatArray, Size, SizeRule, size_of
 
 UNITS = {"all": "ALL", "cpu": "CPU_ONLY", "gpu": "CPU_AND_GPU", "ane": "CPU_AND_NE"}

@@ -7,10 +7,10 @@ import numpy as np
 
 from edgesr.artifact import Artifact, function_name
 from edgesr.errors import ArtifactError, UsageError
+from edgesr.levels import floats_of, levels_of
 from edgesr.runtime import Bound, Inspection, Options, Runtime
 from edgesr.runtimes._mil.placement import findings, operators
 from edgesr.runtimes._mil.program import Package
-from edgesr.runtimes._pictures import floats_of, levels_of
 from edgesr.tensors import FloatArray, Size, SizeRule, size_of
 
 if TYPE_CHECKING:

@@ -21,9 +21,9 @@ from edgesr.export.mil.graph import lowered
 from edgesr.export.mil.tables import compact_tables
 from edgesr.export.onnx_graph import INPUT, OUTPUT
 from edgesr.export.target import Conversion
+from edgesr.levels import LEVELS
 from edgesr.tensors import SizeRule
 
-_LEVELS = 255.0
 """The largest value of a picture's colour; a network takes 1 for it."""
 _NAMESPACE = uuid.UUID("6f1c0a52-7a5b-4c39-9b57-2d0f3c3f5f10")
 """Of the identifiers in a package, which coremltools draws at random."""
@@ -75,7 +75,7 @@ def _program(graph: onnx.GraphProto, shape: Any, asked: Conversion, target: Any)
     mb = importlib.import_module("coremltools.converters.mil").Builder
     picture = asked.options["io"] == "image"
     if picture:
-        given = ct.ImageType(name=INPUT, shape=shape, scale=1 / _LEVELS, color_layout=ct.colorlayout.RGB, channel_first=True)
+        given = ct.ImageType(name=INPUT, shape=shape, scale=1 / LEVELS, color_layout=ct.colorlayout.RGB, channel_first=True)
     else:
         given = ct.TensorType(name=INPUT, shape=shape)
     program = mil.Program()
@@ -83,7 +83,7 @@ def _program(graph: onnx.GraphProto, shape: Any, asked: Conversion, target: Any)
     with mil.Function({INPUT: placeholder}, opset_version=target) as function:
         result = lowered(graph, mb, function.inputs[INPUT], compact=_compact(asked))
         if picture:
-            result = mb.clip(x=mb.mul(x=result, y=_LEVELS), alpha=0.0, beta=_LEVELS, name=OUTPUT)
+            result = mb.clip(x=mb.mul(x=result, y=LEVELS), alpha=0.0, beta=LEVELS, name=OUTPUT)
         else:
             result = mb.identity(x=result, name=OUTPUT)
         function.set_outputs([result])

@@ -21,9 +21,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgesr.export.rewrite import Refusal, Rewrite, Witness
+from edgesr.export.rewrite import Refusal, Rewrite
+from edgesr.export.rewrites import fourier_matmul
 from edgesr.models.srconvnet import FourierUnit
-from edgesr.seeding import seed_weights
 
 
 class FourierLinear(nn.Module):
@@ -79,16 +79,6 @@ def _replace(module: nn.Module) -> nn.Module | Refusal | None:
     return FourierLinear(module) if type(module) is FourierUnit else None
 
 
-def _witnesses() -> Sequence[Witness]:
-    generator = torch.Generator().manual_seed(0)
-    witnesses = []
-    for shape in ((2, 3, 6, 8), (1, 4, 7, 5), (1, 2, 5, 4), (1, 2, 4, 1), (1, 2, 1, 6), (1, 3, 2, 2)):
-        module = FourierUnit(shape[1]).double()
-        seed_weights(module)
-        witnesses.append(Witness(module=module, inputs=(torch.randn(shape, generator=generator, dtype=torch.float64),)))
-    return witnesses
-
-
 def _near_misses() -> Sequence[nn.Module]:
     return [FourierLinear(FourierUnit(2))]
 
@@ -97,7 +87,7 @@ REWRITE = Rewrite(
     equation="irfft2(gelu(M·rfft2(x))) = the same with rfft2 = two linear layers, of columns and of rows, and irfft2 = two",
     serves=frozenset({"constant_transforms"}),
     replace=_replace,
-    witnesses=_witnesses,
+    witnesses=fourier_matmul.REWRITE.witnesses,
     near_misses=_near_misses,
 )
 """Not with `fourier_matmul` in one plan: both replace the same module."""

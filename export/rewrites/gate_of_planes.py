@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgesr.export.rewrite import Refusal, Rewrite, Witness
+from edgesr.export.rewrites._planes import pixelwise
 from edgesr.models.rgt import GatedMLP
 from edgesr.seeding import seed_weights
 
@@ -26,14 +27,9 @@ class GateOfPlanes(nn.Module):
         self.fc1, self.norm, self.conv, self.fc2 = mlp.fc1, mlp.sg.norm, mlp.sg.conv, mlp.fc2
 
     def forward(self, x: Tensor) -> Tensor:
-        kept, gate = F.gelu(_pixelwise(self.fc1, x.permute(0, 3, 1, 2))).chunk(2, dim=1)
+        kept, gate = F.gelu(pixelwise(self.fc1, x.permute(0, 3, 1, 2))).chunk(2, dim=1)
         gate = self.norm(gate.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-        return _pixelwise(self.fc2, kept * self.conv(gate)).permute(0, 2, 3, 1)
-
-
-def _pixelwise(linear: nn.Linear, x: Tensor) -> Tensor:
-    """A linear layer of the channels, (B,C,H,W) -> (B,C',H,W)."""
-    return F.conv2d(x, linear.weight[:, :, None, None], linear.bias)
+        return pixelwise(self.fc2, kept * self.conv(gate)).permute(0, 2, 3, 1)
 
 
 def _replace(module: nn.Module) -> nn.Module | Refusal | None:

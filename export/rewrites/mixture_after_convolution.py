@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgesr.export.rewrite import Refusal, Rewrite, Witness
-from edgesr.export.rewrites._windows_of_planes import portion
+from edgesr.export.rewrites._planes import portion
 from edgesr.models.srconvnet import DynamicDepthwise
 from edgesr.seeding import seed_weights
 

@@ -20,10 +20,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgesr.export.rewrite import Refusal, Rewrite, Witness
-from edgesr.export.rewrites._windows_of_planes import attend, merge, partition, spread, with_zeros
+from edgesr.export.rewrite import Refusal, Rewrite
+from edgesr.export.rewrites import rectangle_attention
+from edgesr.export.rewrites._planes import attend, merge, partition, spread, with_zeros
 from edgesr.models._rgt_attention import REGIONS_APART, LocalAttention, RectangleAttention
-from edgesr.seeding import seed_weights
 
 _REGIONS = 4
 """A rectangle of the rolled map has pixels of up to four regions: moved around the lower edge or not, the right edge or not."""
@@ -129,20 +129,6 @@ def _replace(module: nn.Module) -> nn.Module | Refusal | None:
     return LocalAttentionByCuts(module) if type(module) is LocalAttention else None
 
 
-def _witnesses() -> Sequence[Witness]:
-    generator = torch.Generator().manual_seed(0)
-    witnesses = []
-    for shape, split, shifted in (((2, 5, 9, 128), (2, 4), True), ((1, 8, 4, 96), (4, 4), True), ((2, 7, 13, 96), (3, 6), False)):
-        module = LocalAttention(shape[3], split=split, heads=4, shifted=shifted, mask_size=12).double()
-        for name, part in module.named_modules():
-            if name.endswith("pos3.2"):
-                part.register_parameter("bias", None)  # which no output depends on: it moves all scores alike
-        seed_weights(module)
-        x = torch.randn(shape, generator=generator, dtype=torch.float64)
-        witnesses.append(Witness(module=module, inputs=(x,)))
-    return witnesses
-
-
 def _near_misses() -> Sequence[nn.Module]:
     return [LocalAttentionByCuts(LocalAttention(32, split=(2, 4), heads=4, shifted=True, mask_size=8))]
 
@@ -151,7 +137,7 @@ REWRITE = Rewrite(
     equation="softmax(s·q·kᵀ + P + M)·v = softmax([s·q, −100·o]·[k, 1 − o]ᵀ + P)·v of a map that is rolled by cutting it in two",
     serves=frozenset({"max_rank_5"}),
     replace=_replace,
-    witnesses=_witnesses,
+    witnesses=rectangle_attention.REWRITE.witnesses,
     near_misses=_near_misses,
 )
 """Not with `rectangle_attention` in one plan: both replace the same module."""

@@ -13,10 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgesr.export.rewrite import Refusal, Rewrite, Witness
-from edgesr.export.rewrites._windows_of_planes import joined, portion
+from edgesr.export.rewrite import Refusal, Rewrite
+from edgesr.export.rewrites import recursive_attention
+from edgesr.export.rewrites._planes import joined, pixelwise, portion
 from edgesr.models._rgt_attention import RecursiveGeneralizationAttention, recursions
-from edgesr.seeding import seed_weights
 
 
 class ReducedAttentionInParts(nn.Module):
@@ -41,40 +41,23 @@ class ReducedAttentionInParts(nn.Module):
             small = self.reduction1(small)
         small = self.conv(self.dwconv(small))
         small = self.norm_act(small.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-        value = _pixelwise(self.v, small)
+        value = pixelwise(self.v, small)
         value = self._heads(value + self.cpe(value))
         key = self._heads(F.conv2d(small, self.key))
         query = self._heads(F.conv2d(x, self.query, self.query_bias))
         parts = torch.split(query, portion(batch * self.heads * key.shape[3]), dim=3)
         y = joined([value @ (part.transpose(2, 3) @ key).softmax(dim=3).transpose(2, 3) for part in parts], dim=3)
-        return _pixelwise(self.proj, y.reshape(batch, dim, height, width)).permute(0, 2, 3, 1)
+        return pixelwise(self.proj, y.reshape(batch, dim, height, width)).permute(0, 2, 3, 1)
 
     def _heads(self, x: Tensor) -> Tensor:
         """(B,C,H,W) -> (B,heads,C/heads,H·W)."""
         return x.reshape(x.shape[0], self.heads, x.shape[1] // self.heads, -1)
 
 
-def _pixelwise(linear: nn.Linear, x: Tensor) -> Tensor:
-    """A linear layer of the channels, (B,C,H,W) -> (B,C',H,W)."""
-    return F.conv2d(x, linear.weight[:, :, None, None], linear.bias)
-
-
 def _replace(module: nn.Module) -> nn.Module | Refusal | None:
     if isinstance(module, ReducedAttentionInParts):
         return Refusal(reason="its queries are taken in parts already")
     return ReducedAttentionInParts(module) if type(module) is RecursiveGeneralizationAttention else None
-
-
-def _witnesses() -> Sequence[Witness]:
-    generator = torch.Generator().manual_seed(0)
-    witnesses = []
-    for dim, reduced, shape in ((8, 4, (2, 35, 50)), (4, 4, (1, 64, 1024))):
-        module = RecursiveGeneralizationAttention(dim, reduced, heads=2).double()
-        module.k.register_parameter("bias", None)  # which no output depends on
-        seed_weights(module)
-        x = torch.randn(*shape, dim, generator=generator, dtype=torch.float64)
-        witnesses.append(Witness(module=module, inputs=(x,)))
-    return witnesses
 
 
 def _near_misses() -> Sequence[nn.Module]:
@@ -85,7 +68,7 @@ REWRITE = Rewrite(
     equation="softmax(s·Qᵀ·K)·V of all queries = the same of some queries after the other, written out",
     serves=frozenset({"static_control_flow"}),
     replace=_replace,
-    witnesses=_witnesses,
+    witnesses=recursive_attention.REWRITE.witnesses,
     near_misses=_near_misses,
 )
 """Not with `recursive_attention` in one plan: both replace the same module."""

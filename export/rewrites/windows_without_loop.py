@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgesr.export.rewrite import Refusal, Rewrite, Witness
-from edgesr.export.rewrites._windows_of_planes import attend, merge, partition, spread, with_zeros
+from edgesr.export.rewrites._planes import attend, merge, partition, spread, with_zeros
 from edgesr.models._esc_blocks import WindowAttention
 from edgesr.seeding import seed_weights
 

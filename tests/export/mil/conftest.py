@@ -128,6 +128,12 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Mapping[str, Cas
     return compute
 
 
+@pytest.fixture(scope="module")
+def outputs(both: Callable[[Mapping[str, Case]], Outputs], request: pytest.FixtureRequest) -> Outputs:
+    """The `CASES` of a test file, computed both ways."""
+    return both(request.module.CASES)
+
+
 @pytest.fixture(scope="session")
 def refused() -> Callable[..., str]:
     """The message of the error that lowering a case raises."""

@@ -13,7 +13,7 @@ from torch import nn
 
 from edgesr.export.onnx_graph import onnx_from_module
 from edgesr.export.rewrite import apply_plan, plan
-from edgesr.export.rewrites import _windows_of_planes
+from edgesr.export.rewrites import _planes
 from edgesr.export.target import targets
 from edgesr.models.esc import ESC, ESCConfig
 from edgesr.models.esc_fp import ESCFP, ESCFPConfig
@@ -138,7 +138,7 @@ def test_portions_are_the_whole(name: str, monkeypatch: pytest.MonkeyPatch) -> N
     rewritten, _ = apply_plan(STEPS, network(name).double())
     with torch.inference_mode():
         whole = rewritten(x)
-        monkeypatch.setattr(_windows_of_planes, "LARGEST", 2**14)
+        monkeypatch.setattr(_planes, "LARGEST", 2**14)
         parts = rewritten(x)
     network(name).float()
     torch.testing.assert_close(parts, whole, rtol=0, atol=1e-10 * float(whole.abs().max()))

@@ -83,11 +83,6 @@ CASES = {
 }
 
 
-@pytest.fixture(scope="module")
-def outputs(both: Callable[..., dict[str, tuple[FloatArray, FloatArray]]]) -> dict[str, tuple[FloatArray, FloatArray]]:
-    return both(CASES)
-
-
 @pytest.mark.parametrize("name", CASES)
 def test_the_saved_package_computes_what_onnx_runtime_does(name: str, outputs: dict[str, tuple[FloatArray, FloatArray]]) -> None:
     expected, actual = outputs[name]

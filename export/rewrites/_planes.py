@@ -1,4 +1,4 @@
-"""What attentions share that are written for one size, channels first and with four axes: windows, their biases, portions.
+"""What rewrites for one size share whose maps stay channels first, with four axes: windows, biases, portions, linear layers.
 
 A map (B,C,H,W) becomes windows (windows,C,h·w) by two transpositions whose innermost runs stay as they are; pixels of a window
 are the last axis, so that the products of attention are Qᵀ·K and V·Aᵀ.
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 LARGEST = 2**25
 """How many numbers the largest map of a portion has (64 MiB in half precision)."""
@@ -22,6 +22,11 @@ def portion(numbers: int) -> int:
 def joined(parts: Sequence[Tensor], dim: int = 0) -> Tensor:
     """The parts one after the other."""
     return parts[0] if len(parts) == 1 else torch.cat(tuple(parts), dim=dim)
+
+
+def pixelwise(linear: nn.Linear, x: Tensor) -> Tensor:
+    """A linear layer of the channels, (B,C,H,W) -> (B,C',H,W)."""
+    return F.conv2d(x, linear.weight[:, :, None, None], linear.bias)
 
 
 def partition(x: Tensor, h: int, w: int) -> Tensor:

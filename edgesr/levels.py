@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from edgesr.tensors import FloatArray
 
-LEVELS = 255
+LEVELS = 255.0
 """The largest value of a colour."""
 
 
