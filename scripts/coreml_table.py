@@ -33,20 +33,28 @@ def rows() -> list[tuple[str, ...]]:
     found: list[tuple[str, ...]] = [
         (variant, "--precision", precision, "--io", "tensor") for variant in variants for precision in ("fp32", "fp16", "w8")
     ]
-    found += [("vapsr-s", "--precision", precision, "--io", "tensor") for precision in ("p8", "p6", "p4")]
+    trained = (("vapsr", "VapSR_X4.pth"), ("vapsr-s", "VapSR-S.pth"))
+    found += [
+        (variant, "--weights", file, "--precision", precision, "--io", "tensor")
+        for variant, file in trained
+        for precision in ("fp32", "fp16", "w8", "p8", "p6", "p4")
+    ]
+    found += [(variant, "--weights", file) for variant, file in trained]
     found += [(variant,) for variant in variants]
     found += [(variant, "--tables", "constant") for variant in ("esc", "esc-light", "esc-fp")]
     found += [("vapsr", "--size", "128x128,256x256"), ("vapsr", "--size", "64x64..512x512")]
     both = ("--size", "64x64,128x128", "--shapes", "functions", "--deployment", "ios18")
     found += [("esc", *both), ("srconvnet", *both)]
+    found += [(variant, "--scale", scale, "--size", "64x64") for scale in "23" for variant in variants]
     return found
 
 
-def made(words: tuple[str, ...]) -> dict[str, Any]:
-    """Export; what came out, or the error's text and the exit code."""
+def made(words: tuple[str, ...], data: Path | None) -> dict[str, Any]:
+    """Export; what came out, or the error's text and the exit code. data: the folder with weights/vapsr."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "out"
-        command = [sys.executable, "-c", "from edgesr.cli.app import main; main()", "export", *words, "--target", "coreml"]
+        given = [str(data / "weights" / "vapsr" / word) if data and word.endswith(".pth") else word for word in words]
+        command = [sys.executable, "-c", "from edgesr.cli.app import main; main()", "export", *given, "--target", "coreml"]
         start = time.perf_counter()
         done = subprocess.run([*command, "-o", str(folder)], capture_output=True, text=True, check=False)
         seconds = round(time.perf_counter() - start, 1)
@@ -90,6 +98,9 @@ def main() -> None:
     """Make what is not there yet, and write the page."""
     parser = argparse.ArgumentParser(prog="scripts/coreml", description=__doc__)
     parser.add_argument("models", nargs="*", help="only rows of these; default: all")
+    parser.add_argument(
+        "--data", type=Path, help="folder with the trained weights, as for scripts/accuracy; default: without their rows"
+    )
     parser.add_argument("--anew", action="store_true", help="make rows again that are there")
     parser.add_argument("--render", action="store_true", help="make nothing, write the table from the record")
     asked = parser.parse_args()
@@ -101,8 +112,10 @@ def main() -> None:
         for words in rows():
             if (asked.models and words[0] not in asked.models) or (" ".join(words) in record["rows"] and not asked.anew):
                 continue
+            if "--weights" in words and not asked.data:
+                continue
             print(" ".join(words), file=sys.stderr, flush=True)
-            record["rows"][" ".join(words)] = made(words)
+            record["rows"][" ".join(words)] = made(words, asked.data)
             record["rows"] = {" ".join(each): found for each in rows() if (found := record["rows"].get(" ".join(each)))}
             RECORD.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
