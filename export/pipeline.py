@@ -32,6 +32,7 @@ from edgesr.export.rewrite import Applied, Step, apply_plan, plan
 from edgesr.export.target import Conversion
 from edgesr.export.verification import BUDGETS, artifact_edge, reference_outputs
 from edgesr.files import staged_folder
+from edgesr.pages import keep_pages
 from edgesr.parity import Budget, Edge, edge
 from edgesr.progress import Progress, silent
 from edgesr.recorded import RECORDED, Pictures, write_recorded
@@ -50,6 +51,7 @@ def export(request: ExportRequest, *, progress: Progress = silent) -> Artifact:
     Raises UsageError, BackendMissingError, CheckpointError, ExportError, ParityError, or ArtifactError when the folder cannot be
     written; whatever is raised, an interrupt included, nothing is left behind and an earlier artifact in the folder stays.
     """
+    keep_pages()
     target = request.target
     if target.package:
         require(target.package, extra=target.extra, what=f"target {request.target_name}")

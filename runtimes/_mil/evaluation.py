@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from edgesr.errors import ArtifactError
+from edgesr.pages import keep_pages
 from edgesr.runtimes._mil import linear, movement, pointwise, weights
 from edgesr.runtimes._mil.program import Constant, Function, Operation, Value
 from edgesr.runtimes._mil.registry import OPERATORS
@@ -24,6 +25,26 @@ _LISTS = frozenset({"values"})
 _FLOATS = ("FLOAT16", "FLOAT32")
 _OPERANDS = ("x", "values", "a", "query")
 """What an operator calls the operand whose type its result has."""
+_MOVES = frozenset(
+    [
+        "concat",
+        "depth_to_space",
+        "expand_dims",
+        "gather",
+        "pad",
+        "pixel_shuffle",
+        "reshape",
+        "slice_by_index",
+        "slice_by_size",
+        "split",
+        "squeeze",
+        "stack",
+        "tile",
+        "transpose",
+        "upsample_nearest_neighbor",
+    ]
+)
+"""Operators whose results hold nothing but numbers of their operands, which are rounded already."""
 
 
 class Evaluator:
@@ -35,8 +56,10 @@ class Evaluator:
         if unknown:
             raise ArtifactError(f"the package uses operators that are not evaluated: {', '.join(unknown)}")
         _check(function)
+        keep_pages()
         self._function = function
         self._rounding = rounding
+        self._half = torch.empty(0, dtype=torch.half)
         self._results = frozenset(function.outputs)
         constants = {name: _tensor(value) for name, value in function.constants.items()}
         operations = []
@@ -56,7 +79,8 @@ class Evaluator:
         """
         values: dict[str, Tensor | str] = dict(self._constants)
         for given in self._function.inputs:
-            values[given.name] = self._checked(torch.from_numpy(np.array(feeds[given.name])).float(), given, "the input")
+            image = torch.from_numpy(np.array(feeds[given.name], dtype=np.float32))
+            values[given.name] = self._rounded(self._checked(image, given, "the input"), given)
         left = Counter(self._uses)
         with torch.inference_mode():
             for each in self._operations:
@@ -83,10 +107,11 @@ class Evaluator:
                 f"operation {each.kind} {each.outputs[0].name} has {len(found_all)} results, not {len(each.outputs)}"
             )
         for result, declared in zip(found_all, each.outputs, strict=True):
-            values[declared.name] = self._checked(result, declared, each.kind)
+            checked = self._checked(result, declared, each.kind)
+            values[declared.name] = checked if each.kind in _MOVES else self._rounded(checked, declared, _storages(arguments))
 
     def _checked(self, result: Tensor, declared: Value, kind: str) -> Tensor:
-        """The result, in its declared precision where that is asked for."""
+        """The result; raises ArtifactError where it has not the declared shape or kind of number."""
         fitting = len(result.shape) == len(declared.shape) and all(
             side in (-1, length) for length, side in zip(result.shape, declared.shape, strict=True)
         )
@@ -96,7 +121,31 @@ class Evaluator:
         floating, truth = declared.dtype in _FLOATS, declared.dtype == "BOOL"
         if floating != result.is_floating_point() or truth != (result.dtype == torch.bool):
             raise ArtifactError(f"{kind} {declared.name} is {result.dtype}, not {declared.dtype} as the file declares")
-        return result.half().float() if self._rounding == "declared" and declared.dtype == "FLOAT16" else result
+        return result
+
+    def _rounded(self, result: Tensor, declared: Value, others: frozenset[int] = frozenset()) -> Tensor:
+        """The result in its declared precision where that is asked for; in place unless it lies in one of the other storages.
+
+        Through memory that is there already: fresh pages for every map would take longer than the rounding.
+        """
+        if self._rounding == "none" or declared.dtype != "FLOAT16":
+            return result
+        if result.untyped_storage().data_ptr() in others or not _dense(result):
+            return result.half().float()
+        if len(self._half) < result.numel():
+            self._half = torch.empty(result.numel(), dtype=torch.half)
+        return result.copy_(self._half.as_strided(result.shape, result.stride()).copy_(result))
+
+
+def _storages(arguments: Mapping[str, Any]) -> frozenset[int]:
+    """Where the operands lie."""
+    read = [each for value in arguments.values() for each in (value if isinstance(value, tuple) else (value,))]
+    return frozenset(each.untyped_storage().data_ptr() for each in read if isinstance(each, Tensor))
+
+
+def _dense(x: Tensor) -> bool:
+    """Whether each number of it has a place of its own, with none between them."""
+    return x.is_contiguous() or (x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last))
 
 
 def _check(function: Function) -> None:
