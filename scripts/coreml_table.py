@@ -48,7 +48,8 @@ def rows() -> list[tuple[str, ...]]:
     found += [("vapsr", "--size", "128x128,256x256"), ("vapsr", "--size", "64x64..512x512")]
     both = ("--size", "64x64,128x128", "--shapes", "functions", "--deployment", "ios18")
     found += [("esc", *both), ("srconvnet", *both)]
-    found += [(variant, "--scale", scale, "--size", "96x96" if variant == "esc-xl" else "64x64") for scale in "23" for variant in variants]
+    small = {variant: size.get(variant, ("--size", "64x64")) for variant in variants}
+    found += [(variant, "--scale", scale, *small[variant]) for scale in "23" for variant in variants]
     return found
 
 
