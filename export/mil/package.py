@@ -18,7 +18,7 @@ from edgesr.artifact import function_name
 from edgesr.errors import ExportError
 from edgesr.export.mil.compression import compressed
 from edgesr.export.mil.graph import lowered
-from edgesr.export.mil.tables import compact_tables
+from edgesr.export.mil.tables import check_written_out, compact_tables
 from edgesr.export.onnx_graph import INPUT, OUTPUT
 from edgesr.export.target import Conversion
 from edgesr.levels import LEVELS
@@ -35,6 +35,9 @@ def write_package(asked: Conversion) -> Path:
     Raises ExportError for a graph that has no form in Core ML of the deployment target, OSError where it cannot be written.
     """
     path = asked.folder / f"{asked.stem}.mlpackage"
+    if not _compact(asked):
+        for graph in asked.graphs.values():
+            check_written_out(graph.graph)
     with _quiet_tools(), compact_tables() if _compact(asked) else contextlib.nullcontext():
         if len(asked.graphs) == 1:
             ((sizes, graph),) = asked.graphs.items()
@@ -62,6 +65,12 @@ def _model(graph: onnx.ModelProto, sizes: SizeRule, asked: Conversion) -> Any:
             program, convert_to="mlprogram", minimum_deployment_target=target, compute_precision=precision, skip_model_load=True
         )
     except Exception as error:  # coremltools raises whatever its passes met; the cause is chained
+        if "FileWriter" in str(error):  # of its C++ part, which says no more
+            where = tempfile.gettempdir()
+            raise ExportError(
+                f"coremltools could not write the weights to its temporary folder, {where}: {error}",
+                hint="Free some space there, or name another folder: TMPDIR=DIR edgesr export ...",
+            ) from error
         raise ExportError(f"coremltools cannot convert this network: {error}", hint="See docs/coreml.md.") from error
     if asked.precision == "fp32" or asked.precision == "fp16":
         return model

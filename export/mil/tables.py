@@ -10,8 +10,14 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+import onnx
+
+from edgesr.errors import ExportError
+
 LARGEST = 2**16
 """Up to how many numbers a repeated table is written out even in a compact package."""
+MOST = 2**28
+"""Up to how many numbers all of them may have that are written out: half a gigabyte, computed several times."""
 
 
 @contextlib.contextmanager
@@ -34,6 +40,17 @@ def compact_tables() -> Iterator[None]:
         yield
     finally:
         operator.value_inference = infer
+
+
+def check_written_out(graph: onnx.GraphProto) -> None:
+    """Raise ExportError when the tables that repeat smaller ones are too many numbers for a file."""
+    shapes = {each.name: [side.dim_value for side in each.type.tensor_type.shape.dim] for each in graph.value_info}
+    numbers = sum(math.prod(shapes[node.output[0]]) for node in graph.node if node.op_type == "Tile") // 2  # half is cut away
+    if numbers > MOST:
+        raise ExportError(
+            f"written out, the position biases of this network take {2 * numbers / 1e9:.1f} GB in half precision",
+            hint="Leave them compact: without --tables constant.",
+        )
 
 
 def is_large(shape: Any, repetitions: Any) -> bool:

@@ -167,6 +167,19 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_full_temporary_folder_is_said(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource", reason="limits of file sizes are a matter of Unix")
+    earlier = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, earlier[1]))  # less than the weights, which then cannot be written
+    try:
+        with pytest.raises(ExportError, match="could not write the weights to its temporary folder") as raised:
+            export(request(tmp_path / "out"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, earlier)
+    assert "TMPDIR" in str(raised.value.hint)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_artifact_is_used_by_the_other_commands(pictures: Artifact, tmp_path: Path, edgesr: Command) -> None:
     assert edgesr("verify", pictures.folder).code == 0
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)).save(tmp_path / "small.png")

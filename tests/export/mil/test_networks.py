@@ -11,6 +11,8 @@ import pytest
 import torch
 from torch import nn
 
+from edgesr.errors import ExportError
+from edgesr.export.mil.tables import check_written_out
 from edgesr.export.onnx_graph import onnx_from_module
 from edgesr.export.rewrite import apply_plan, plan
 from edgesr.export.rewrites import _planes
@@ -129,6 +131,14 @@ def test_compact_tables(
         sizes.append(sum(file.stat().st_size for file in path.rglob("*.bin")))
     assert sizes[0] < sizes[1]
     assert tiles[0] > tiles[1]
+
+
+def test_tables_that_are_too_large_are_not_written_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = exported("esc", WHOLE).graph
+    check_written_out(graph)
+    monkeypatch.setattr("edgesr.export.mil.tables.MOST", 512)
+    with pytest.raises(ExportError, match="written out, the position biases of this network take"):
+        check_written_out(graph)
 
 
 @pytest.mark.parametrize("name", ["esc", "rgt", "srconvnet"])
