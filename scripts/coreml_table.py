@@ -32,13 +32,13 @@ def rows() -> list[tuple[str, ...]]:
     variants = [name for family in families().values() for name in family.variants]
     size = {"esc-xl": ("--size", "96x96")}  # of whose windows of 48x48 the reference and the evaluation need minutes at 256x256
     found: list[tuple[str, ...]] = [
-        (variant, *size.get(variant, ()), "--precision", precision, "--io", "tensor")
+        (variant, *size.get(variant, ("--size", "128x128")), "--precision", precision, "--io", "tensor")
         for variant in variants
         for precision in ("fp32", "fp16", "w8")
     ]
     trained = (("vapsr", "VapSR_X4.pth"), ("vapsr-s", "VapSR-S.pth"))
     found += [
-        (variant, "--weights", file, "--precision", precision, "--io", "tensor")
+        (variant, "--weights", file, "--size", "128x128", "--precision", precision, "--io", "tensor")
         for variant, file in trained
         for precision in ("fp32", "fp16", "w8", "p8", "p6", "p4")
     ]
