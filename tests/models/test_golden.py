@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 IN_FLOAT64 = 1e-6  # the golden outputs are stored as float32
 IN_FLOAT32 = 1e-4
+MINUTES_IN_FLOAT64 = ("esc-xl",)
 
 
 def relative(y: Tensor, truth: Tensor) -> float:
@@ -24,6 +25,8 @@ def test_the_output_is_the_authors(golden: "GoldenCase") -> None:
     module = golden.layout.filled()
     with torch.inference_mode():
         assert relative(module(golden.input), golden.output) <= IN_FLOAT32
+        if golden.layout.variant in MINUTES_IN_FLOAT64 and golden.layout.scale != 3:  # of whose cases this is the smallest
+            return
         assert relative(module.double()(golden.input.double()), golden.output) <= IN_FLOAT64
 
 
