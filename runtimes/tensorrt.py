@@ -3,6 +3,8 @@
 Nobody has run this with TensorRT where edgesr is made: docs/tensorrt.md says what was checked instead.
 """
 
+import shlex
+
 from edgesr.artifact import Artifact
 from edgesr.backends import require
 from edgesr.runtime import Options, Runtime
@@ -31,7 +33,7 @@ def _open(artifact: Artifact, _options: Options) -> TensorrtSession:
         "CUDA graphs": "from the second run of a shape on",
         "TF32": ", ".join(sorted({manifest.options.get("tf32", "unknown") for _, manifest in found})),
     }
-    return TensorrtSession(runnables, device, artifact.manifest, settings, folder=str(artifact.folder))
+    return TensorrtSession(runnables, device, artifact.manifest, settings, folder=shlex.quote(str(artifact.folder)))
 
 
 RUNTIME = Runtime(

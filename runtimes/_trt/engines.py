@@ -8,6 +8,7 @@ into the folder can write both files.
 import hashlib
 import json
 import re
+import shlex
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -171,14 +172,15 @@ def usable_engines(artifact: Artifact, here: Here) -> tuple[tuple[Path, EngineMa
             found.append((path.with_suffix(".engine"), manifest))
     if found:
         return tuple(found)
-    build = f"edgesr build {artifact.folder}"
+    build = f"edgesr build {shlex.quote(str(artifact.folder))}"
     if misfits:
         more = f" (and {len(misfits) - 1} more that do not fit)" if len(misfits) > 1 else ""
         raise ArtifactError(misfits[0] + more, hint=f"Build it here: {build}")
     strangers = sorted(folder.glob("*.engine"))
     if strangers:
+        trust = f"{build} --trust {shlex.quote(str(strangers[0]))}"
         raise ArtifactError(
             f"{strangers[0]} has no manifest that says who built it and from what; an engine is code, so it was not loaded",
-            hint=f"Build it here: {build}\nIf you built it yourself, from this artifact: {build} --trust {strangers[0]}",
+            hint=f"Build it here: {build}\nIf you built it yourself, from this artifact: {trust}",
         )
     raise ArtifactError(f"{artifact.folder} has no engine yet", hint=f"Build it here: {build}")

@@ -55,10 +55,9 @@ class LoadedEngine:
 
     def profile(self, name: str) -> Profile:
         """The shapes (N,H,W) of the input `name` that it takes."""
-        shapes = [tuple(shape) for shape in self.engine.get_tensor_profile_shape(name, 0)]
         fixed = tuple(self.engine.get_tensor_shape(name))
-        if -1 not in fixed:
-            shapes = [fixed] * 3
+        open_shapes = self.engine.get_tensor_profile_shape(name, 0) if -1 in fixed else ()
+        shapes = [tuple(shape) for shape in open_shapes] or [fixed] * 3
         low, best, high = ((int(n), int(height), int(width)) for n, _, height, width in shapes)
         return Profile(minimum=low, optimum=best, maximum=high)
 

@@ -40,7 +40,7 @@ class Behaviour:
         self.known_caches = {b"", b"times"}
         self.flags: set[str] = {"TF32"}
         self.asked: list[str] = []
-        self.built = 0
+        self.built = self.stepped = 0
         self.began = threading.Event()
 
 
@@ -222,6 +222,7 @@ class Builder:
         for step in range(self.behaviour.steps):
             self.behaviour.began.set()
             time.sleep(self.behaviour.pause)
+            self.behaviour.stepped += 1
             if not monitor.step_complete("Building Engine", step):
                 self._log("IBuilder::buildSerializedNetwork: Error Code 1: cancelled by the progress monitor")
                 return None

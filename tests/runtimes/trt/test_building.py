@@ -14,6 +14,8 @@ import pytest
 
 from edgesr.artifact import Artifact
 from edgesr.files import sha256_of, write_whole
+from edgesr.runtimes._trt.making import build_engines
+from edgesr.runtimes._trt.recipe import BuildOptions
 from tests.runtimes.trt.conftest import Board, MakeArtifact
 from tests.runtimes.trt.planted_tensorrt import plan
 
@@ -137,6 +139,21 @@ def test_an_interrupt_stops_the_build_and_leaves_nothing(edgesr: Command, make_a
     assert done.code == 130
     assert "interrupted" in done.err
     assert engines(artifact) == []
+    assert board.trt.stepped < 500, "the builder was not stopped"
+
+
+def test_progress_tells_the_builders_phase_and_step(make_artifact: MakeArtifact, board: Board) -> None:
+    board.trt.pause = 0.25
+    told: list[tuple[str, int, int | None]] = []
+
+    def progress(stage: str, done: int = 0, total: int | None = None) -> None:
+        told.append((stage, done, total))
+
+    artifact = make_artifact()
+    build_engines(artifact, artifact.manifest.profiles, BuildOptions(), progress)
+    assert told[0][0] == "reading toy-x2.onnx"
+    assert ("building: Building Engine", 1, 3) in told
+    assert told[-1][0] == "loading the engine"
 
 
 def test_a_graph_that_is_refused_names_the_node(edgesr: Command, make_artifact: MakeArtifact, board: Board) -> None:

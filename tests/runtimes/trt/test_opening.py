@@ -75,7 +75,7 @@ def test_there_is_no_engine_yet(make_artifact: MakeArtifact, board: Board) -> No
     artifact = make_artifact()
     with pytest.raises(ArtifactError, match="has no engine yet") as caught:
         opened(artifact)
-    assert f"edgesr build {artifact.folder}" in caught.value.hint
+    assert f"edgesr build '{artifact.folder}'" in caught.value.hint
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_an_engine_of_another_machine_is_not_loaded(built: Artifact, orin: Here,
     with pytest.raises(ArtifactError) as caught:
         usable_engines(built, replace(orin, **changes))
     assert said in caught.value.message
-    assert f"edgesr build {built.folder}" in caught.value.hint
+    assert f"edgesr build '{built.folder}'" in caught.value.hint
 
 
 def test_another_driver_is_none_of_its_business(built: Artifact, orin: Here) -> None:
@@ -123,7 +123,7 @@ def test_a_stranger_is_not_loaded_and_can_be_trusted(edgesr: Command, built: Art
     engine(built).with_suffix(".json").unlink()
     with pytest.raises(ArtifactError, match="has no manifest that says who built it") as caught:
         opened(built)
-    assert f"--trust {engine(built)}" in caught.value.hint
+    assert f"--trust '{engine(built)}'" in caught.value.hint
     assert edgesr("build", built.folder, "--trust", engine(built)).code == 0
     assert opened(built).sizes.description == "8x8 to 64x64"
 
