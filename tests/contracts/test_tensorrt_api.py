@@ -62,8 +62,12 @@ def test_every_use_exists(repository: Path, interfaces: dict[int, Interface], ma
 @pytest.mark.parametrize("major", VERSIONS)
 @pytest.mark.parametrize(
     ("file", "classes"),
-    [("runtimes/_trt/device.py", STANDS_FOR), ("tests/runtimes/trt/planted_tensorrt.py", PLANTED)],
-    ids=["protocols", "planted"],
+    [
+        ("runtimes/_trt/device.py", STANDS_FOR),
+        ("tests/runtimes/trt/planted_tensorrt.py", PLANTED),
+        ("tests/kit/standins/tensorrt.py", {}),
+    ],
+    ids=["protocols", "planted", "kit"],
 )
 def test_what_stands_for_tensorrt_has_no_method_that_it_lacks(
     repository: Path, interfaces: dict[int, Interface], major: int, file: str, classes: dict[str, str]
