@@ -30,13 +30,18 @@ def expected_output(*, opener: str, arguments: dict[str, Any], size: str, folder
 def artifact(
     *, model: str, scale: int | None, weights: str | None, target: str, precision: str, folder: str, size: str | None = None
 ) -> dict[str, Any]:
-    """Export; the folder then holds an artifact."""
+    """Export; the folder then holds an artifact, and for TensorRT its engine too."""
     from edgesr.export.pipeline import export
     from edgesr.export.request import ExportRequest
 
     sizes = parse_sizes(size) if size else None
     request: dict[str, Any] = {"model": model, "scale": scale, "weights": weights, "precision": precision, "sizes": sizes}
-    export(ExportRequest(**request, target_name=target, folder=Path(folder)))
+    made = export(ExportRequest(**request, target_name=target, folder=Path(folder)))
+    if target == "tensorrt":
+        from edgesr.runtimes._trt.making import build_engines
+        from edgesr.runtimes._trt.recipe import BuildOptions
+
+        build_engines(made, made.manifest.profiles, BuildOptions())
     return {}
 
 

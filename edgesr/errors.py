@@ -10,6 +10,7 @@
     ├─ ArtifactError          exit 1   an artifact folder that is incomplete, altered or not ours
     ├─ ExportError            exit 1   a network that could not be converted
     ├─ RecordError            exit 1   a record of measurements that cannot be read, or compared with another
+    ├─ DeviceError            exit 1   a GPU that failed, or has not memory enough for what was asked of it
     ├─ RegistryError          exit 1   a malformed or duplicate plugin file
     ├─ ParityError            exit 3   the result is not the same function as the reference
     ├─ BackendMissingError    exit 4   a package or device that this machine does not have
@@ -81,6 +82,10 @@ class ExportError(EdgesrError):
 
 class RecordError(EdgesrError):
     """A record of measurements that cannot be read, or compared with another."""
+
+
+class DeviceError(EdgesrError):
+    """A GPU that failed, or has not memory enough for what was asked of it."""
 
 
 class RegistryError(EdgesrError):

@@ -205,9 +205,12 @@ def _same(a: Path, b: Path) -> bool:
 
 
 def _luma(rgb: FloatArray) -> FloatArray:
-    """(N,3,H,W) -> the same shape with the luma of BT.601 in every channel."""
-    weights = np.array([0.299, 0.587, 0.114], np.float32)
-    return np.repeat(np.einsum("nchw,c->nhw", rgb, weights)[:, None], 3, axis=1)
+    """(N,3,H,W) -> the same shape with the luma of BT.601 in every channel.
+
+    Step by step, each rounded to float32, so that it is the same on every machine: einsum may multiply and add in one step.
+    """
+    red, green, blue = (np.float32(weight) * rgb[:, channel] for channel, weight in enumerate((0.299, 0.587, 0.114)))
+    return np.repeat((red + green + blue)[:, None], 3, axis=1)
 
 
 def _enlarged(alpha: FloatArray, scale: int) -> FloatArray:

@@ -36,8 +36,8 @@ class Verification:
     against: str
 
 
-def verify(folder: Path, *, weights: str | None = None, progress: Progress = silent) -> Verification:
-    """Check the hashes of an artifact's files, run it again and compare with the reference.
+def verify(folder: Path, *, weights: str | None = None, runtime: str | None = None, progress: Progress = silent) -> Verification:
+    """Check the hashes of an artifact's files, run it again, in its target's runtime or another, and compare with the reference.
 
     Compared with the reference's outputs that the export recorded, or, with `weights` (a file, or the name of fetched official
     weights), with the reference built anew from them. Raises ArtifactError, CheckpointError or ParityError.
@@ -52,7 +52,7 @@ def verify(folder: Path, *, weights: str | None = None, progress: Progress = sil
         reference = reference_of(artifact.manifest, weights=weights)
         outputs = reference_outputs(reference.unit_module(), inputs, progress)
         against = f"the reference built from {Path(weights).name}"
-    measured = artifact_edge(artifact, inputs, outputs, progress)
+    measured = artifact_edge(artifact, inputs, outputs, progress, runtime=runtime)
     try:
         artifact.manifest.budget.check(measured)
     except ParityError as error:
@@ -60,9 +60,11 @@ def verify(folder: Path, *, weights: str | None = None, progress: Progress = sil
     return Verification(artifact=artifact, edge=measured, against=against)
 
 
-def artifact_edge(artifact: Artifact, inputs: Pictures, outputs: Pictures, progress: Progress = silent) -> Edge:
-    """Run the artifact's files through its target's runtime and compare with the reference's `outputs`."""
-    session = open_artifact(artifact, runtime=targets()[artifact.manifest.target].runtime)
+def artifact_edge(
+    artifact: Artifact, inputs: Pictures, outputs: Pictures, progress: Progress = silent, *, runtime: str | None = None
+) -> Edge:
+    """Run the artifact's files through its target's runtime, or another, and compare with the reference's `outputs`."""
+    session = open_artifact(artifact, runtime=runtime or targets()[artifact.manifest.target].runtime)
     pairs = []
     for done, (name, image) in enumerate(inputs.items()):
         progress("comparing the artifact with the reference", done, len(inputs))

@@ -7,13 +7,17 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 
 
+MADE = ROOT / "stubs"
+"""Files that a script makes: nobody formats them, and mypy looks at them when what uses them is checked."""
+
+
 def tracked() -> set[Path]:
     """The Python files that git tracks, or would track, by content: scripts without a suffix count by their first line."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True, text=True
     ).stdout.split("\n")
     files = {ROOT / name for name in listed if name}
-    return {path for path in files if path.is_file() and not path.is_symlink() and _is_python(path)}
+    return {path for path in files if path.is_file() and not path.is_symlink() and MADE not in path.parents and _is_python(path)}
 
 
 def _is_python(path: Path) -> bool:

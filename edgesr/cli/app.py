@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from edgesr import __version__
-from edgesr.cli import benching, catalogue, comparing, exporting, kitting, pictures, reporting, weights
+from edgesr.cli import benching, building, catalogue, comparing, exporting, kitting, pictures, reporting, weights
 from edgesr.cli.errors import exit_code_of
 from edgesr.cli.render import Output
 
@@ -40,6 +40,7 @@ app.command()(catalogue.inspect)
 app.add_typer(weights.app, name="weights")
 app.command()(exporting.plan)
 app.command()(exporting.export)
+app.command()(building.build)
 app.command()(exporting.verify)
 app.command()(pictures.upscale)
 app.command("eval")(pictures.evaluation)

@@ -105,6 +105,9 @@ def export(
 def verify(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="An artifact folder.")],
     weights: Weights = None,
+    runtime: Annotated[
+        str | None, typer.Option(help="Run it in this runtime, not in its target's own.", show_default=False)
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Check an artifact's files, run it again and compare it with the reference."""
@@ -112,7 +115,7 @@ def verify(
 
     show = Output(as_json=as_json)
     with show.progress() as progress:
-        result = run(folder, weights=weights, progress=progress)
+        result = run(folder, weights=weights, runtime=runtime, progress=progress)
     data: dict[str, Any] = {"folder": str(folder), "ok": True, "against": result.against, **_edge_json(result.edge)}
     show.result(data, [parity_table([result.edge]), f"{folder} holds: files intact, same function as {result.against}."])
 

@@ -1,25 +1,21 @@
 """What an app has to know of a Core ML artifact."""
 
 import re
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgesr.artifact import MANIFEST, Artifact, FileInfo, Manifest, function_name, read_artifact
+from edgesr.artifact import Artifact, FileInfo, Manifest, function_name
 from edgesr.errors import ArtifactError, UsageError
+from edgesr.kit.source import export_command, read_source, tiling_beyond
 from edgesr.tensors import Size, SizeRule
-from edgesr.tiling import choose_tiling
 
-FORMAT = "mlpackage"
+TARGET, FORMAT = "coreml", "mlpackage"
 
 _USUAL_SIDE = 256
 """Of tiles where the model takes a range of sizes."""
 
 _MACOS_OF_IOS = {15: 12, 16: 13, 17: 14, 18: 15}
 """The version of macOS with the same Core ML."""
-
-_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
-"""What can stand in Swift source and in file names as it is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,37 +58,20 @@ def read_app_model(folder: Path) -> AppModel:
     Raises ArtifactError for a folder that is none or whose files were changed, and UsageError for an artifact of another target
     or one that apps cannot be given as it is.
     """
-    if not (folder / MANIFEST).is_file():
-        inside = folder.suffix == f".{FORMAT}"
-        raise ArtifactError(
-            f"{folder} is not an artifact: it has no {MANIFEST}",
-            hint=f"Name the folder around it: {folder.parent}"
-            if inside
-            else "Make one: edgesr export MODEL --target coreml -o DIR",
-        )
-    artifact = read_artifact(folder)
+    artifact = read_source(folder, target=TARGET, needs="an iOS app needs one for Core ML")
     manifest = artifact.manifest
-    if manifest.format != FORMAT:
-        raise UsageError(
-            f"{folder} is an artifact for {manifest.target}, and an iOS app needs one for Core ML",
-            hint=f"Make one first: {_command(manifest)}",
-        )
-    artifact.check_files()
     files = tuple(file for file in manifest.files if file.name.startswith(f"{manifest.artifact}/"))
     if not files or not manifest.artifact.endswith(f".{FORMAT}"):
-        raise ArtifactError(f"{folder} lists no file of {manifest.artifact}", hint=f"Export it again: {_command(manifest)}")
-    for text in (manifest.artifact, manifest.model, manifest.input.name, manifest.output.name):
-        if not _PLAIN.fullmatch(text):
-            raise ArtifactError(
-                f"{folder} names {text!r}, which cannot stand in Swift source", hint="Do not trust this artifact."
-            )
+        raise ArtifactError(
+            f"{folder} lists no file of {manifest.artifact}", hint=f"Export it again: {export_command(manifest, TARGET)}"
+        )
     tile = _tile(manifest.sizes)
     ios = _deployment(manifest)
     return AppModel(
         artifact=artifact,
         files=files,
         tile=tile,
-        overlap=_overlap(manifest, tile),
+        overlap=tiling_beyond(tile, manifest.reach).overlap,
         function=function_name(tile) if manifest.options.get("shapes") == "functions" and manifest.sizes.choices else None,
         takes_pictures=_takes_pictures(manifest),
         ios=ios,
@@ -109,7 +88,7 @@ def _takes_pictures(manifest: Manifest) -> bool:
         return False
     raise UsageError(
         f"the model takes {manifest.input.dtype} and gives {manifest.output.dtype}; apps are given pictures or float32",
-        hint=f"Export it again, without --half-io: {_command(manifest)}",
+        hint=f"Export it again, without --half-io: {export_command(manifest, TARGET)}",
     )
 
 
@@ -120,7 +99,7 @@ def _deployment(manifest: Manifest) -> int:
     if version not in _MACOS_OF_IOS:
         raise ArtifactError(
             f"the manifest's deployment target is {text!r}, not one of {', '.join(f'ios{known}' for known in _MACOS_OF_IOS)}",
-            hint=f"Export it again: {_command(manifest)}",
+            hint=f"Export it again: {export_command(manifest, TARGET)}",
         )
     return version
 
@@ -135,18 +114,3 @@ def _tile(sizes: SizeRule) -> Size:
         height=max(low.height, min(_USUAL_SIDE, high.height if high else _USUAL_SIDE)),
         width=max(low.width, min(_USUAL_SIDE, high.width if high else _USUAL_SIDE)),
     )
-
-
-def _overlap(manifest: Manifest, tile: Size) -> int:
-    """What edgesr takes itself for a picture that is larger than the tile."""
-    larger = Size(height=tile.height + 1, width=tile.width + 1)
-    tiling = choose_tiling(larger, SizeRule(minimum=tile, maximum=tile), reach=manifest.reach)
-    return tiling.overlap if tiling else 0
-
-
-def _command(manifest: Manifest) -> str:
-    """The export of the same network for Core ML."""
-    words = ["edgesr", "export", manifest.model, "--scale", str(manifest.scale), "--target", "coreml"]
-    if manifest.weights != "untrained" and manifest.weights.get("kind") != "demo":
-        words += ["--weights", manifest.weights.get("name", "FILE")]
-    return shlex.join(words)

@@ -1,19 +1,21 @@
-"""A Core ML artifact without a model in it: the kit copies the package and reads the manifest, and runs neither."""
+"""Artifacts for Core ML and TensorRT without a model in them: kits copy the files and read the manifest, and run neither."""
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from edgesr.artifact import FileInfo, Manifest, TensorInfo, write_manifest
-from edgesr.files import sha256_of
+from edgesr.artifact import Manifest, Profile, TensorInfo, files_in, write_manifest
+from edgesr.kit.jetson import write_jetson_kit
 from edgesr.model import Reach
 from edgesr.parity import Budget
 from edgesr.recorded import RECORDED
 from edgesr.tensors import FloatArray, Size, SizeRule
+from tests.kit.cpp_runner import INCLUDE, compiled
 
 SIZE = Size(height=24, width=32)
 MODEL_FILES = {
@@ -21,6 +23,7 @@ MODEL_FILES = {
     "toy-x2.mlpackage/Data/com.apple.CoreML/model.mlmodel": b"\x08\x09model",
     "toy-x2.mlpackage/Data/com.apple.CoreML/weights/weight.bin": bytes(range(256)) * 3,
 }
+ONNX = b"not read by kits"
 
 MakeArtifact = Callable[..., Path]
 
@@ -77,20 +80,72 @@ def make_artifact(tmp_path: Path) -> MakeArtifact:
             kind = {"tensor": "float32", "half": "float16"}[io]
             ends: dict[str, Any] = {name: replace(getattr(usual, name), dtype=kind) for name in ("input", "output")}
             usual = replace(usual, **ends)
-        for name, data in MODEL_FILES.items():
-            path = folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
-        pairs = recorded() if arrays is None else arrays
-        np.savez_compressed(folder / RECORDED, **pairs)  # type: ignore[arg-type]  # numpy's stub gives its own options the names of arrays
-        files = tuple(
-            FileInfo(name=name, sha256=sha256_of(folder / name), bytes=(folder / name).stat().st_size)
-            for name in (*MODEL_FILES, RECORDED)
-        )
-        write_manifest(folder, replace(usual, **{"files": files, **changes}))
-        return folder
+        return written(folder, usual, MODEL_FILES, arrays, changes)
 
     return make
+
+
+def written(
+    folder: Path,
+    usual: Manifest,
+    models: dict[str, bytes],
+    arrays: dict[str, FloatArray] | None,
+    changes: dict[str, Any],
+) -> Path:
+    """The artifact's folder."""
+    for name, data in models.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    pairs = recorded() if arrays is None else arrays
+    np.savez_compressed(folder / RECORDED, **pairs)  # type: ignore[arg-type]  # numpy's stub gives its own options the names of arrays
+    files = tuple(file for file in files_in(folder) if file.name in (*models, RECORDED))
+    write_manifest(folder, replace(usual, **{"files": files, **changes}))
+    return folder
+
+
+def profile(low: tuple[int, int], high: tuple[int, int] | None = None) -> Profile:
+    """For one picture from one height and width to another, and best at the larger."""
+    largest = (1, *(high or low))
+    return Profile(minimum=(1, *low), optimum=largest, maximum=largest)
+
+
+@pytest.fixture(scope="session")
+def write_board_artifact() -> MakeArtifact:
+    """`write_board_artifact(folder, scale=3)` -> an artifact for TensorRT, of the same network."""
+
+    def write(folder: Path, *, arrays: dict[str, FloatArray] | None = None, **changes: Any) -> Path:
+        usual = replace(
+            manifest(),
+            artifact="toy-x2.onnx",
+            format="onnx",
+            target="tensorrt",
+            options={},
+            input=TensorInfo(name="input", shape=(1, 3, SIZE.height, SIZE.width)),
+            output=TensorInfo(name="output", shape=(1, 3, 2 * SIZE.height, 2 * SIZE.width)),
+            profiles=(profile((SIZE.height, SIZE.width)),),
+        )
+        return written(folder, usual, {"toy-x2.onnx": ONNX}, arrays, changes)
+
+    return write
+
+
+@pytest.fixture
+def make_board_artifact(tmp_path: Path, write_board_artifact: MakeArtifact) -> MakeArtifact:
+    """`make_board_artifact(scale=3)` -> an artifact for TensorRT whose manifest differs in that."""
+    return partial(write_board_artifact, tmp_path / "board artifact")
+
+
+@pytest.fixture
+def board_artifact(make_board_artifact: MakeArtifact) -> Path:
+    """The artifact for TensorRT as it usually is."""
+    return make_board_artifact()
+
+
+@pytest.fixture
+def jetson_kit(board_artifact: Path, tmp_path: Path) -> Path:
+    """A kit around it."""
+    return write_jetson_kit(board_artifact, output=tmp_path / "kit").folder
 
 
 @pytest.fixture
@@ -103,3 +158,25 @@ def recorded_arrays() -> dict[str, FloatArray]:
 def artifact(make_artifact: MakeArtifact) -> Path:
     """The artifact folder as `manifest()` says."""
     return make_artifact()
+
+
+@pytest.fixture(scope="session")
+def cpp_kit(tmp_path_factory: pytest.TempPathFactory, write_board_artifact: Callable[..., Path]) -> Path:
+    """Shared: do not alter its files."""
+    folder = tmp_path_factory.mktemp("cpp")
+    return write_jetson_kit(write_board_artifact(folder / "artifact"), output=folder / "kit").folder
+
+
+@pytest.fixture(scope="session")
+def nearest(cpp_kit: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The runner with its stand-in for the engine."""
+    return compiled(
+        [cpp_kit / "cpp" / "main.cpp"], tmp_path_factory.mktemp("bin") / "nearest", '-DKIT_ENGINE="tests/nearest.hpp"'
+    )
+
+
+@pytest.fixture(scope="session")
+def upscale(cpp_kit: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The runner with engine.cpp, against our stand-ins for TensorRT and CUDA."""
+    sources = [cpp_kit / "cpp" / name for name in ("main.cpp", "engine.cpp")]
+    return compiled(sources, tmp_path_factory.mktemp("bin") / "upscale", f"-I{INCLUDE}", "-pthread")

@@ -114,7 +114,7 @@ def test_names_that_would_change_the_source_are_refused(
 ) -> None:
     code, message = refused(edgesr, make_artifact(model=name), tmp_path)
     assert code == 1
-    assert "cannot stand in Swift source" in message
+    assert "cannot stand in source code" in message
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-LAYERS = ("core", "models", "runtimes", "export", "bench", "cli")
+LAYERS = ("core", "models", "runtimes", "kit", "export", "bench", "cli")
 """From the bottom to the top: a layer may import itself and those before it."""
 
 MODELS_LEVEL = {"reference", "weights", "seeding", "complexity"}
@@ -35,7 +35,7 @@ def layer_of(module: str) -> str:
 
 def modules(repository: Path) -> dict[str, Path]:
     package = repository / "edgesr"
-    folders = [package, *(package / name for name in ("models", "runtimes", "export", "bench", "cli"))]
+    folders = [package, *(package / name for name in LAYERS[1:])]
     files = {path for folder in folders for path in folder.rglob("*.py")}
     files.remove(package / "__init__.py")  # the front door, which leads to every layer
     return {".".join(path.relative_to(repository).with_suffix("").parts).removesuffix(".__init__"): path for path in files}

@@ -1,0 +1,126 @@
+"""A folder around an artifact for TensorRT, to be copied onto a Jetson: runners in Python and C++, tests, what to type there."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgesr.artifact import MANIFEST, Artifact, Manifest, Profile
+from edgesr.errors import ArtifactError
+from edgesr.kit.golden import Golden, golden
+from edgesr.kit.package import filled_templates, staged_kit, write_file, write_test_data
+from edgesr.kit.range_vectors import range_vectors
+from edgesr.kit.source import export_command, read_source, seams, tiling_beyond, weights_in_words
+from edgesr.kit.vectors import vectors
+from edgesr.runtimes._trt.recipe import BuildOptions
+from edgesr.runtimes._trt.trtexec import trtexec_line
+from edgesr.tensors import Size
+from edgesr.tiling import Tiling
+
+TARGET = "tensorrt"
+
+
+@dataclass(frozen=True, kw_only=True)
+class JetsonKit:
+    """A kit that was written into `folder`. engines: their file names, one for each of the artifact's profiles."""
+
+    folder: Path
+    manifest: Manifest
+    engines: tuple[str, ...]
+
+
+def write_jetson_kit(folder: Path, *, output: Path | None = None) -> JetsonKit:
+    """Write a kit around the artifact for TensorRT in `folder`.
+
+    output: where; None makes a folder in the current one, named after the model. An earlier kit is replaced if none of its files
+    was changed. Raises what `read_source` raises, and ArtifactError for an artifact that names no shapes, or when the folder
+    cannot be written.
+    """
+    artifact = read_source(folder, target=TARGET, needs="a Jetson needs one for TensorRT")
+    manifest = artifact.manifest
+    if not manifest.profiles or manifest.artifact not in {file.name for file in manifest.files}:
+        raise ArtifactError(
+            f"{folder} names no ONNX file and shapes to build an engine for",
+            hint=f"Export it again: {export_command(manifest, TARGET)}",
+        )
+    output = output or Path(f"{manifest.model}-x{manifest.scale}-jetson")
+    picture = golden(artifact)
+    engines = _engines(manifest)
+    tiling = tiling_beyond(_largest(manifest), manifest.reach)
+    with staged_kit(output, kind="jetson", manifest=manifest) as stage:
+        for place, text in filled_templates("jetson", _values(manifest, engines, tiling)):
+            write_file(stage / place, text.encode())
+        _copy(artifact, stage / "artifact")
+        data = {**vectors(tile=_window(manifest, tiling), overlap=tiling.overlap), **range_vectors()}
+        write_test_data(stage / "tests", data, picture)
+        write_file(stage / "tests" / "golden-input.ppm", _ppm(picture))
+    return JetsonKit(folder=output, manifest=manifest, engines=tuple(engines))
+
+
+def _copy(artifact: Artifact, target: Path) -> None:
+    """The whole artifact, so that `edgesr build` and `edgesr verify` take it too."""
+    for name in (MANIFEST, *(file.name for file in artifact.manifest.files)):
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(artifact.folder / name, target / name)
+
+
+def _engines(manifest: Manifest) -> dict[str, Profile]:
+    """File name -> what the engine takes, the one for the largest pictures first."""
+    profiles = sorted(manifest.profiles, key=lambda each: each.maximum[1] * each.maximum[2], reverse=True)
+    if len(profiles) == 1:
+        return {"model.engine": profiles[0]}
+    return {f"model-{each.maximum[1]}x{each.maximum[2]}.engine": each for each in profiles}
+
+
+def _largest(manifest: Manifest) -> Size:
+    """What the first of the engines takes at most."""
+    _, height, width = next(iter(_engines(manifest).values())).maximum
+    return Size(height=height, width=width)
+
+
+def _window(manifest: Manifest, tiling: Tiling) -> Size:
+    """A whole tile with its margins."""
+    side, most = tiling.tile + 2 * tiling.overlap, _largest(manifest)
+    return Size(height=min(side, most.height), width=min(side, most.width))
+
+
+def _ppm(picture: Golden) -> bytes:
+    """The golden input as the C++ runner reads it."""
+    return f"P6\n{picture.size.width} {picture.size.height}\n255\n".encode() + picture.input.tobytes()
+
+
+def _values(manifest: Manifest, engines: dict[str, Profile], tiling: Tiling) -> dict[str, str]:
+    """What takes the place of `@@…@@` in the templates."""
+    window = _window(manifest, tiling)
+    return {
+        "MODEL": f"{manifest.model}-x{manifest.scale}",
+        "SCALE": str(manifest.scale),
+        "RADIUS": str(manifest.reach.radius if manifest.reach.kind == "local" else -1),
+        "INPUT": manifest.input.name,
+        "OUTPUT": manifest.output.name,
+        "ONNX": manifest.artifact,
+        "ONNX_SHA256": manifest.model_sha256,
+        "PRECISION": manifest.precision,
+        "ENGINE": next(iter(engines)),
+        "BUILD_10": _build(10, manifest, engines),
+        "BUILD_11": _build(11, manifest, engines),
+        "ENGINES": "\n".join(f"- `{name}` takes {_shapes(profile)}." for name, profile in engines.items()),
+        "WINDOW": str(window),
+        "OVERLAP": str(tiling.overlap),
+        "SEAMS": seams(manifest.reach, tiling.overlap),
+        "BUDGET": f"{manifest.budget.psnr_db:g}",
+        "WEIGHTS": weights_in_words(manifest),
+    }
+
+
+def _build(major: int, manifest: Manifest, engines: dict[str, Profile]) -> str:
+    """The lines that build the engines, to be typed in the kit's folder."""
+    onnx, cache = Path("artifact") / manifest.artifact, Path("timing.cache")
+    return "\n".join(
+        trtexec_line(major, manifest, onnx, Path(name), profile, BuildOptions(), cache) for name, profile in engines.items()
+    )
+
+
+def _shapes(profile: Profile) -> str:
+    """In words: heights and widths."""
+    low, best, high = (Size(height=shape[1], width=shape[2]) for shape in (profile.minimum, profile.optimum, profile.maximum))
+    return f"pictures of {low} (HxW)" if low == high else f"pictures from {low} to {high} (HxW), and is fastest at {best}"

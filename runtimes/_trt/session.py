@@ -1,0 +1,133 @@
+"""A network in TensorRT: one engine, or several for several sizes, as one session."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from weakref import WeakSet
+
+import numpy as np
+
+from edgesr.artifact import Manifest, Profile
+from edgesr.errors import SizeError, UsageError
+from edgesr.runtime import Bound
+from edgesr.runtimes._trt.device import Device, Engine
+from edgesr.runtimes._trt.lane import Lane
+from edgesr.runtimes._trt.profiles import best_for, rule_of, size_rule
+from edgesr.tensors import FloatArray, Size, SizeRule, size_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runnable:
+    """A loaded engine and the shapes that it takes."""
+
+    engine: Engine
+    profile: Profile
+
+
+class TimedBound(Bound):
+    """A bound run that also tells what the device's events say."""
+
+    def __init__(self, lane: Lane, image: FloatArray) -> None:
+        prepared = lane.put(image)
+        lane.synchronize()
+
+        def run() -> None:
+            lane.enqueue(prepared)
+            lane.synchronize()
+
+        super().__init__(run, lambda _: lane.fetch(prepared))
+        self._lane = lane
+
+    @property
+    def device_milliseconds(self) -> float:
+        """The last run of the network on the device, by CUDA events: without launching it from Python, and without waiting."""
+        return self._lane.milliseconds
+
+
+class TensorrtSession:
+    """Sizes are checked before anything runs. It belongs to the thread that made it, whose CUDA context it uses.
+
+    settings: what the engine says of itself, for a record of measurements.
+    """
+
+    def __init__(
+        self, runnables: Sequence[Runnable], device: Device, manifest: Manifest, settings: Mapping[str, str], *, folder: str
+    ) -> None:
+        self._runnables, self._device, self._manifest, self._folder = tuple(runnables), device, manifest, folder
+        self._profiles = [each.profile for each in self._runnables]
+        self._lanes: dict[int, Lane] = {}
+        self._bound: WeakSet[Lane] = WeakSet()
+        self.scale = manifest.scale
+        self.sizes: SizeRule = rule_of(self._profiles)
+        self.settings = dict(settings)
+
+    def run(self, image: FloatArray) -> FloatArray:
+        """Image (N,3,H,W) RGB in [0,1] -> (N,3,sH,sW), not clamped.
+
+        Raises SizeError for a size outside `sizes`, DeviceMemoryError, with a size that fits, when the device has not enough
+        memory.
+        """
+        index = self._choose(image)
+        if index not in self._lanes:
+            self._lanes[index] = self._lane(index)
+        pieces = self._pieces(image, self._profiles[index])
+        outputs = [self._lanes[index].run(piece) for piece in pieces]
+        return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
+
+    def bind(self, image: FloatArray) -> Bound:
+        """A run of the image within the device's memory, with buffers of its own; see `RuntimeSession.bind`."""
+        index = self._choose(image)
+        if len(self._pieces(image, self._profiles[index])) > 1:
+            return Bound(lambda: self.run(image), lambda output: output)
+        lane = self._lane(index)
+        self._bound.add(lane)
+        return TimedBound(lane, image)
+
+    def device_mb(self) -> dict[str, float]:
+        """What the session holds of the device's memory besides the engines' weights, in MB of 2²⁰ bytes, by use."""
+        total: dict[str, int] = {}
+        for lane in (*self._lanes.values(), *self._bound):
+            for use, size in lane.device_bytes.items():
+                total[use] = total.get(use, 0) + size
+        return {f"TensorRT session, {use}": size / 2**20 for use, size in total.items()}
+
+    @property
+    def graph_trouble(self) -> str:
+        """Why CUDA graphs are not used; "" where they are, or where nothing ran twice yet."""
+        return next((lane.graph_trouble for lane in (*self._lanes.values(), *self._bound) if lane.graph_trouble), "")
+
+    def _lane(self, index: int) -> Lane:
+        runnable = self._runnables[index]
+        return Lane(runnable.engine, self._device, self._manifest, size_rule(runnable.profile))
+
+    def _choose(self, image: FloatArray) -> int:
+        """Which engine takes the image."""
+        size = size_of(image)
+        index = best_for(self._profiles, size)
+        if index is None:
+            self._refuse(size)
+            raise SizeError(f"no engine here takes {size}", hint=f"Build one: edgesr build {self._folder} --size {size}")
+        return index
+
+    def _refuse(self, size: Size) -> None:
+        """Raise SizeError for a size that none of the engines takes; the next step depends on whether the artifact does."""
+        try:
+            self.sizes.check(size)
+        except SizeError as error:
+            try:
+                self._manifest.sizes.check(size)
+            except SizeError:
+                raise error from None
+            raise SizeError(
+                error.message,
+                hint=f"The artifact takes it: edgesr build {self._folder} --size {size}",
+            ) from error
+
+    def _pieces(self, image: FloatArray, profile: Profile) -> list[FloatArray]:
+        """The batch in parts that the engine takes."""
+        least, most = profile.minimum[0], profile.maximum[0]
+        pieces = [image[start : start + most] for start in range(0, len(image), most)]
+        if len(pieces[-1]) < least:
+            raise UsageError(
+                f"this engine takes {least} to {most} pictures at once, not {len(image)}", hint="Run them in such batches."
+            )
+        return pieces
