@@ -57,6 +57,18 @@ class RewriteInfo:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Profile:
+    """Shapes (N,H,W) of the input that an engine is built for: the smallest, the one that it is made fast for, the largest.
+
+    All three are equal where the file takes one shape.
+    """
+
+    minimum: tuple[int, int, int]
+    optimum: tuple[int, int, int]
+    maximum: tuple[int, int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Manifest:
     """Everything that `manifest.json` says.
 
@@ -64,7 +76,8 @@ class Manifest:
     it. model: the variant. precision: of weights and arithmetic, with the operator types in `islands` in float32. options: what
     the target was asked for besides. budget: what parity was asked for.
     weights: "untrained", or the checkpoint's kind (official, file, demo), name and sha256. sizes: the inputs it takes. reach: how
-    far an output pixel sees, which tiling needs.
+    far an output pixel sees, which tiling needs. profiles: for engines that are built from the file, one for each size or range;
+    empty where nothing is built.
     """
 
     artifact: str
@@ -85,6 +98,7 @@ class Manifest:
     parity: tuple[Edge, ...]
     files: tuple[FileInfo, ...]
     tools: dict[str, str]
+    profiles: tuple[Profile, ...] = ()
 
     @property
     def model_files(self) -> tuple[FileInfo, ...]:
@@ -104,8 +118,10 @@ class Manifest:
         return hashlib.sha256("".join(f"{file.name} {file.sha256}\n" for file in self.model_files).encode()).hexdigest()
 
     def to_json(self) -> dict[str, Any]:
-        """The manifest as `manifest.json` holds it; every edge also carries its extremes."""
+        """The manifest as `manifest.json` holds it; every edge also carries its extremes, and no profiles are left out."""
         data = asdict(self)
+        if not self.profiles:
+            del data["profiles"]
         data["parity"] = [
             {"edge": edge.name, **edge.extremes, "inputs": [asdict(d) for d in edge.differences]} for edge in self.parity
         ]
@@ -218,6 +234,7 @@ def _manifest_from_json(data: dict[str, Any]) -> Manifest:
             "parity": parity,
             "rewrites": tuple(RewriteInfo(**item) for item in fields["rewrites"]),
             "files": tuple(FileInfo(**item) for item in fields["files"]),
+            "profiles": tuple(_profile_from_json(item) for item in fields.get("profiles", ())),
         }
     )
 
@@ -225,3 +242,16 @@ def _manifest_from_json(data: dict[str, Any]) -> Manifest:
 def _tensor_from_json(data: dict[str, Any]) -> TensorInfo:
     low, high = data["range"]
     return TensorInfo(**{**data, "shape": tuple(data["shape"]), "range": (low, high)})
+
+
+def _profile_from_json(data: dict[str, Any]) -> Profile:
+    shapes = {}
+    for name, shape in data.items():
+        number, height, width = (int(side) for side in shape)
+        shapes[name] = (number, height, width)
+    profile = Profile(**shapes)
+    if not all(
+        0 < low <= best <= high for low, best, high in zip(profile.minimum, profile.optimum, profile.maximum, strict=True)
+    ):
+        raise ValueError(f"the profile {data} is not in order")
+    return profile
