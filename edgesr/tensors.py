@@ -80,6 +80,11 @@ class SizeRule:
         return self.minimum if self.minimum == self.maximum and not self.choices else None
 
     @property
+    def is_range(self) -> bool:
+        """Whether it takes whatever lies between two ends."""
+        return self.maximum is not None and self.maximum != self.minimum and not self.choices
+
+    @property
     def of_tiles(self) -> "SizeRule":
         """The sizes that tiles of a picture may have: of several choices the largest."""
         return one_of((max(self.choices, key=lambda size: size.height * size.width),)) if self.choices else self

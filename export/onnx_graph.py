@@ -47,20 +47,27 @@ _TIDY = ir.passes.Sequential(
 
 
 def onnx_from_module(
-    module: nn.Module, sizes: SizeRule, *, opset: int, functions: Mapping[str, Sequence[str]] | None = None
+    module: nn.Module,
+    sizes: SizeRule,
+    *,
+    opset: int,
+    functions: Mapping[str, Sequence[str]] | None = None,
+    any_batch: bool | None = None,
 ) -> onnx.ModelProto:
-    """Export `module`, x (N,3,H,W) -> (N,3,sH,sW), for the sizes that `sizes` allows; a fixed size also fixes N to 1.
+    """Export `module`, x (N,3,H,W) -> (N,3,sH,sW), for the sizes that `sizes` allows.
 
+    any_batch: whether N is known at run time only, or is 1; by default it is 1 where the size is fixed, and only there.
     functions: rewrite name -> texts of the ONNX functions that its modules call.
     The graph depends on the module and the versions of the tools alone: it holds no path, time or machine.
     Raises ExportError when PyTorch's exporter cannot convert the network for these sizes.
     """
     fixed = sizes.fixed
     example = fixed or Size(height=max(sizes.minimum.height, 40), width=max(sizes.minimum.width, 56))
-    x = torch.zeros(1 if fixed else 2, 3, example.height, example.width)
+    batched = not fixed if any_batch is None else any_batch
+    x = torch.zeros(2 if batched else 1, 3, example.height, example.width)
     try:
         with _quiet_tools():
-            shapes = None if fixed else (_symbols(sizes),)
+            shapes = (_symbols(sizes, any_batch=batched),) if batched or not fixed else None
             converted = _converted(_traced(module, x, shapes), shapes, max(opset, EXPORTED))
     except Exception as error:  # the exporter raises whatever its tracing met; the cause is chained
         kind = f"for {fixed}" if fixed else "with dynamic sizes"
@@ -115,10 +122,13 @@ def _cast(x: Any, dtype: int, *_: object) -> Any:
     return onnxscript.opset18.Cast(x, to=dtype)
 
 
-def _symbols(sizes: SizeRule) -> dict[int, torch.export.Dim]:
+def _symbols(sizes: SizeRule, *, any_batch: bool) -> dict[int, torch.export.Dim]:
     low, high = sizes.minimum, sizes.maximum
+    batch = {0: torch.export.Dim("N", min=1)} if any_batch else {}
+    if sizes.fixed:
+        return batch
     return {
-        0: torch.export.Dim("N", min=1),
+        **batch,
         2: torch.export.Dim("H", min=low.height, max=high.height if high else None),
         3: torch.export.Dim("W", min=low.width, max=high.width if high else None),
     }

@@ -1,10 +1,12 @@
 """The inputs on which an export is compared with its reference: noise of awkward sizes, and a real picture."""
 
+from collections.abc import Sequence
 from importlib import resources
 
 import numpy as np
 from PIL import Image
 
+from edgesr.artifact import Profile
 from edgesr.levels import floats_of, levels_of
 from edgesr.parity import PICTURE
 from edgesr.tensors import FloatArray, Size, SizeRule
@@ -13,12 +15,24 @@ _PICTURE = "astronaut-128.png"
 _PICTURE_SIDE = 72
 
 
-def parity_inputs(sizes: SizeRule, *, largest: bool = False) -> dict[str, FloatArray]:
+def parity_inputs(sizes: SizeRule, *, largest: bool = False, profiles: Sequence[Profile] = ()) -> dict[str, FloatArray]:
     """Name -> (N,3,H,W) RGB in [0,1], the same each time. largest: of a range of sizes with an end, the picture at its end too.
+    profiles: the picture at each of their sizes, and two pictures of noise where they have more than one.
 
     For a range of sizes: the smallest one, a batch of two at a size that is no multiple of any window, and the picture. For a
     fixed size: noise and the picture, repeated by reflection to that size. For several: the picture at each, noise at the first.
     """
+    inputs = _of_rule(sizes, largest=largest)
+    for profile in profiles:
+        for _, height, width in (profile.minimum, profile.optimum, profile.maximum):
+            size = Size(height=height, width=width)
+            inputs.setdefault(f"{PICTURE} 1x3x{size}", picture(size))
+        if profile.maximum[0] > 1:
+            inputs.setdefault(f"noise 2x3x{size}", _noise(2, size))
+    return inputs
+
+
+def _of_rule(sizes: SizeRule, *, largest: bool) -> dict[str, FloatArray]:
     if sizes.choices:
         return {**noise_input(sizes.choices[0]), **{f"{PICTURE} 1x3x{size}": picture(size) for size in sizes.choices}}
     if sizes.fixed:

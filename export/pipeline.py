@@ -58,12 +58,12 @@ def export(request: ExportRequest, *, progress: Progress = silent) -> Artifact:
     steps = plan(target.needs, without=request.without)
     progress("loading the reference")
     reference = load_reference(model=request.model, scale=request.scale, weights=request.weights)
-    sizes = _sizes(request.sizes_of_target, reference)
+    sizes = _sizes(request.sizes_of_target, reference, one_graph=target.profiles)
     folder = request.folder or Path(f"{_stem(request, reference)}-{request.target_name}")
 
     with staged_folder(folder, replaceable=replaceable_files(folder)) as stage:
         unit = reference.unit_module()
-        inputs = parity_inputs(sizes, largest=request.sizes is not None)
+        inputs = parity_inputs(sizes, largest=request.sizes is not None, profiles=request.profiles)
         inputs = as_pictures(inputs) if request.pictures else inputs
         outputs = reference_outputs(unit, inputs, progress)
         progress("rewriting")
@@ -111,10 +111,17 @@ def _graphs(
         progress("converting to ONNX", done, len(rules))
         sizes = rule if rule.fixed else widest
         try:
-            graphs[rule] = onnx_from_module(rewritten, sizes, opset=request.opset_of_target, functions=functions)
+            graphs[rule] = onnx_from_module(
+                rewritten, sizes, opset=request.opset_of_target, functions=functions, any_batch=_any_batch(rule, request)
+            )
         except ExportError as error:
             raise _with_hint(error, rule, request) from error
     return graphs
+
+
+def _any_batch(rule: SizeRule, request: ExportRequest) -> bool:
+    """Whether a graph for these sizes takes any number of pictures."""
+    return request.batch > 1 if request.target.profiles else not rule.fixed
 
 
 def _halved(
@@ -174,18 +181,22 @@ def _stem(request: ExportRequest, reference: Reference) -> str:
     """The artifact's name without target and suffix, as in `vapsr-s-x4-fp32` or `esc-x4-fp32-128x128-untrained`."""
     untrained = "untrained" if reference.weights.kind == "untrained" else None
     sizes = request.sizes_of_target.description.replace(", ", "_").replace(" ", "-") if request.sizes_of_target else None
-    parts = (reference.spec.name, request.precision_of_target, sizes, untrained)
+    batch = f"n{request.batch}" if request.batch > 1 else None
+    parts = (reference.spec.name, request.precision_of_target, sizes, batch, untrained)
     return "-".join(str(part) for part in parts if part)
 
 
-def _sizes(asked: SizeRule | None, reference: Reference) -> SizeRule:
-    """The sizes to convert for; raises SizeError when one asked for is outside of what the network takes as one graph."""
+def _sizes(asked: SizeRule | None, reference: Reference, *, one_graph: bool = False) -> SizeRule:
+    """The sizes to convert for; raises SizeError when one asked for is outside of what the network takes as one graph.
+
+    one_graph: whether several sizes share one.
+    """
     smallest, limit = _smallest(reference), reference.spec.family.maximum_size
     largest = Size(height=limit, width=limit) if limit else None
     if asked is None:
         return SizeRule(minimum=smallest, maximum=largest)
     SizeRule(minimum=smallest).check(asked.minimum)
-    if asked.maximum and not asked.fixed and not asked.choices:
+    if asked.maximum and (asked.is_range or (one_graph and asked.choices)):
         SizeRule(minimum=smallest, maximum=largest).check(asked.maximum)
     return asked
 
@@ -217,7 +228,7 @@ def _manifest(request: ExportRequest, reference: Reference, sizes: SizeRule, app
     """The manifest, still without the artifact's name, parity and files."""
     spec, weights, scale = reference.spec, reference.weights, reference.spec.scale
     height, width = (sizes.fixed.height, sizes.fixed.width) if sizes.fixed else ("H", "W")
-    batch = 1 if sizes.fixed or request.target.rounds else "N"
+    batch = "N" if not request.target.rounds and _any_batch(sizes, request) else 1
     larger = [scale * side if isinstance(side, int) else f"{scale}*{side}" for side in (height, width)]
     kind: dict[str, Any] = {"dtype": "float16"} if request.half_io else {}
     if request.pictures:
@@ -241,4 +252,5 @@ def _manifest(request: ExportRequest, reference: Reference, sizes: SizeRule, app
         parity=(),
         files=(),
         tools={name: metadata.version(name) for name in _TOOLS},
+        profiles=request.profiles,
     )

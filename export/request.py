@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from edgesr.artifact import Profile
 from edgesr.errors import UsageError
+from edgesr.export.profiles import MOST_PICTURES, profiles_of
 from edgesr.export.target import Target, targets
 from edgesr.parity import IDENTICAL_DB
-from edgesr.tensors import Precision, SizeRule, one_of
+from edgesr.tensors import Precision, Size, SizeRule, one_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,10 +17,12 @@ class ExportRequest:
     """One export.
 
     weights: a file, or the name of fetched official weights; None takes the demo weights or seeded ones. sizes: the input sizes
-    to convert for; None takes the target's default. opset, precision: None takes the target's default. budget_db: the least PSNR
-    on the picture; None takes the precision's own. options: of the target, by name; those left out take their defaults. half_io:
-    whether input and output of an fp16 artifact are float16 too. without: rewrites to leave out. folder: where the artifact goes;
-    None makes one in the current folder, named after the model.
+    to convert for; None takes the target's default. batch: how many pictures at a time at most. optimum: the size of a range that
+    an engine is to be made fast for; None takes the target's default size, or what of the range is nearest to it. opset,
+    precision: None takes the target's default. budget_db: the least PSNR on the picture; None takes the precision's own. options:
+    of the target, by name; those left out take their defaults. half_io: whether input and output of an fp16 artifact are float16
+    too. without: rewrites to leave out. folder: where the artifact goes; None makes one in the current folder, named after the
+    model.
     """
 
     model: str
@@ -26,6 +30,8 @@ class ExportRequest:
     weights: str | None = None
     target_name: str = "ort"
     sizes: SizeRule | None = None
+    batch: int = 1
+    optimum: Size | None = None
     opset: int | None = None
     precision: Precision | None = None
     options: Mapping[str, str] = field(default_factory=dict)
@@ -60,11 +66,34 @@ class ExportRequest:
                 f"target {self.target_name} takes one size, or any; not {self.sizes.description}",
                 hint="Name one, as in --size 128x128, or none for a file that takes any size.",
             )
-        if self.half_io and target.rounds:
+        self._check_profiles(target)
+        if self.half_io and not target.half_io:
             raise UsageError(f"target {self.target_name} has no --half-io", hint="Leave it out.")
         if self.half_io and self.precision != "fp16":
             raise UsageError("float16 input and output need half precision", hint="Add --precision fp16, or leave --half-io out.")
         return target
+
+    def _check_profiles(self, target: Target) -> None:
+        """Raise UsageError for a batch or an optimum that the target or the sizes do not have."""
+        if not target.profiles and (self.batch != 1 or self.optimum):
+            raise UsageError(
+                f"target {self.target_name} has no --batch and no --optimum",
+                hint="Leave them out: a file for any size takes any number of pictures.",
+            )
+        if not 1 <= self.batch <= MOST_PICTURES:
+            raise UsageError(f"{self.batch} is no number of pictures", hint=f"Take 1 to {MOST_PICTURES}, as in --batch 4.")
+        if self.optimum:
+            if not self.sizes or not self.sizes.is_range:
+                raise UsageError("--optimum is for a range of sizes", hint="As in --size 64x64..540x960 --optimum 180x320.")
+            self.sizes.check(self.optimum)
+
+    @property
+    def profiles(self) -> tuple[Profile, ...]:
+        """What engines are to be built for: one profile for each size or range; none where the target has no profiles."""
+        target, rule = self.target, self.sizes_of_target
+        if not target.profiles or rule is None:
+            return ()
+        return profiles_of(rule, batch=self.batch, optimum=self.optimum or target.default_size)
 
     @property
     def opset_of_target(self) -> int:

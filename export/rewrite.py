@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 TRAITS = {
     "any_batch": "the number of pictures is known at run time only, and no picture sees another",
     "any_size": "height and width are known at run time only",
+    "attention_at_once": "attention is two products around a softmax, of all windows at once, with heads as TensorRT fuses them",
     "bounded_memory": "what is largest, an attention's scores or a map at several times the size, is never alive as a whole",
     "cache_sized_attention": "attention in portions whose scores stay in the processor's cache",
     "channels_first": "linear layers of maps are 1×1 convolutions of planes, so that maps stay channels-first",

@@ -48,7 +48,10 @@ class Target:
     opsets: the ONNX opsets that the graph may have, the default first.
     precisions: those that it can be asked for, the default first. rounds: whether `lower` brings the network to the precision,
         and not edgesr in the graph. budgets: where it asks for another parity than `verification.BUDGETS`.
+    half_io: whether input and output may be float16 in half precision.
     default_size: what is exported for when no size is named; None is any size. several_sizes: whether it takes lists and ranges.
+    profiles: whether the manifest states the shapes as profiles; then one graph serves all sizes, of a fixed number of pictures
+        unless more are asked for.
     options: what else may be asked for, by name: the possible values, the default first. Two mean the same in every target: `io`
         is "image" where files take and give pictures of whole numbers (`TensorInfo.is_picture`); `shapes` is "functions" where
         each of several sizes gets a graph of its own. check: raises UsageError for a precision and options that
@@ -66,8 +69,10 @@ class Target:
     lower: Callable[[Conversion], tuple[Path, ...]]
     rounds: bool = False
     budgets: Mapping[Precision, Budget] = field(default_factory=dict)
+    half_io: bool = False
     default_size: Size | None = None
     several_sizes: bool = False
+    profiles: bool = False
     options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     check: Callable[[Precision, Mapping[str, str]], None] = lambda _, __: None
     package: str = ""

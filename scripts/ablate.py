@@ -1,8 +1,8 @@
 """What a rewrite is worth: the same model exported with and without it, run in turns by edgesr's own harness.
 
 Writes export/rewrites/<rewrite>.json: nodes, bytes, latency (processes of their own that take turns) and the peak memory of a
-fresh process for each. A rewrite that only Core ML gets is compared in operations and bytes of the package, for Core ML runs on
-Apple's systems alone; or the reason is kept why there is no package without it.
+fresh process for each. A rewrite that only Core ML or TensorRT gets is compared in operations and bytes of the file, for these
+run on Apple's and NVIDIA's devices alone; or the reason is kept why there is no file without it.
 """
 
 import argparse
@@ -30,8 +30,8 @@ from edgesr.tensors import Size, parse_size
 REWRITES = Path(__file__).parent.parent / "export" / "rewrites"
 MODELS = ("esc", "esc-fp", "srconvnet", "vapsr", "rgt-s")
 """Where the effect of a rewrite is looked for when no model is named."""
-TARGET, PACKAGES = "ort", "coreml"
-"""Whose files are timed, and whose are only counted."""
+TARGET, COUNTED = "ort", {"coreml": "coremltools", "tensorrt": "onnx"}
+"""Whose files are timed, and whose are only counted, with the package that makes them."""
 _SECONDS = 20.0
 
 
@@ -76,8 +76,8 @@ def artifact(folder: Path, threads: int) -> Opening:
 
 
 def target_of(rewrite: str) -> str:
-    """Core ML for a rewrite that ONNX Runtime does not get, and else ONNX Runtime."""
-    return TARGET if any(step.name == rewrite for step in plan(targets()[TARGET].needs)) else PACKAGES
+    """ONNX Runtime, or the first of the others for a rewrite that it does not get."""
+    return next(name for name in (TARGET, *COUNTED) if any(step.name == rewrite for step in plan(targets()[name].needs)))
 
 
 def matching(rewrite: str, models: tuple[str, ...]) -> list[str]:
@@ -98,7 +98,7 @@ def exported(rewrite: str, model: str, size: Size, folder: Path, limit: float) -
     """
     reasons = []
     target = target_of(rewrite)
-    for kind, fixed in (("any size", None), ("static", str(size)))[target == PACKAGES :]:
+    for kind, fixed in (("any size", None), ("static", str(size)))[target in COUNTED :]:
         shared: dict[str, Any] = {"model": model, "scale": None, "size": fixed, "target": target, "seconds": limit}
         made = []
         for which, without in (("with", []), ("without", [rewrite])):
@@ -118,7 +118,7 @@ def ablate(rewrite: str, model: str, size: Size, protocol: Protocol, limit: floa
         folder = Path(name)
         try:
             made, kind, reason = exported(rewrite, model, size, folder, limit)
-            if target_of(rewrite) == PACKAGES:
+            if target_of(rewrite) in COUNTED:
                 return Ablation(model=model, size=str(size), file=kind, **_files(rewrite, made))
             opener, arguments = "edgesr.bench.openers:reference", {"model": model, "scale": None, "weights": None}
             arguments |= {"runtime": "pytorch", "threads": None, "device": "cpu"}
@@ -170,14 +170,15 @@ def write_evidence(rewrite: str, models: list[str], asked: argparse.Namespace) -
     found = [ablate(rewrite, model, asked.size or latency_size(model), protocol, asked.limit) for model in models]
     size = f" --size {asked.size}" if asked.size else ""
     seconds = f" --seconds {asked.seconds:g}" if asked.seconds != _SECONDS else ""
-    timed = target_of(rewrite) == TARGET
+    target = target_of(rewrite)
+    timed = target == TARGET
     evidence = {
-        "target": target_of(rewrite),
+        "target": target,
         "command": f"scripts/ablate {rewrite} {' '.join(models)}{size} --runs {asked.runs}{seconds}",
         "machine": {"processor": processor(), "cores": environment().processors, "system": environment().system},
         **({"clock": CLOCK, "threads": protocol.threads} if timed else {}),
         **({"memory": f"{PEAK}, MB of 2^20 bytes: import, load, one run"} if timed else {}),
-        **{package: metadata.version(package) for package in ("onnxruntime" if timed else "coremltools",)},
+        **{package: metadata.version(package) for package in (COUNTED.get(target, "onnxruntime"),)},
         "load_before": load,
         "models": [one.to_json() for one in found],
     }

@@ -14,7 +14,7 @@ from edgesr.cli.options import Json, Scale, Weights
 from edgesr.cli.render import Output, table
 from edgesr.errors import UnknownNameError, UsageError
 from edgesr.parity import Edge
-from edgesr.tensors import PRECISIONS, parse_sizes
+from edgesr.tensors import PRECISIONS, parse_size, parse_sizes
 
 if TYPE_CHECKING:
     from edgesr.export.rewrite import Applied
@@ -23,7 +23,9 @@ Model = Annotated[str, typer.Argument(help="Model name, as `edgesr models` lists
 Without = Annotated[list[str] | None, typer.Option(metavar="NAME", help="Leave a rewrite out; may be given several times.")]
 Sizes = Annotated[
     str | None,
-    typer.Option(metavar="HxW", help="Convert for this input size only; for coreml also HxW,HxW or a range HxW..HxW."),
+    typer.Option(
+        metavar="HxW", help="Convert for this input size only; for coreml and tensorrt also HxW,HxW or a range HxW..HxW."
+    ),
 ]
 PrecisionName = Annotated[
     str | None,
@@ -33,6 +35,10 @@ Shapes = Annotated[
     str | None, typer.Option(help="coreml, several sizes: enumerated (the default) or functions.", show_default=False)
 ]
 Tables = Annotated[str | None, typer.Option(help="coreml, ESC's biases: compact (the default) or constant.", show_default=False)]
+Batch = Annotated[int, typer.Option("--batch", metavar="N", help="tensorrt: up to this many pictures at a time.")]
+Optimum = Annotated[
+    str | None, typer.Option(metavar="HxW", help="tensorrt, a range: the size to be fast at (180x320).", show_default=False)
+]
 BudgetDb = Annotated[
     float | None,
     typer.Option("--budget", metavar="DB", help="The least PSNR on a real picture, against the reference (default 50)."),
@@ -46,6 +52,8 @@ def export(
     weights: Weights = None,
     target: TargetName = "ort",
     size: Sizes = None,
+    batch: Batch = 1,
+    optimum: Optimum = None,
     dynamic: Annotated[bool, typer.Option("--dynamic", help="Any batch and size (the default without --size).")] = False,
     opset: Annotated[int | None, typer.Option(metavar="N", help="ONNX opset; target onnx takes 17 to 20.")] = None,
     precision: PrecisionName = None,
@@ -81,6 +89,8 @@ def export(
         weights=weights,
         target_name=target,
         sizes=parse_sizes(size) if size else None,
+        batch=batch,
+        optimum=parse_size(optimum) if optimum else None,
         opset=opset,
         precision=chosen,
         options={name: value for name, value in options.items() if value},
@@ -92,6 +102,12 @@ def export(
     with show.progress() as progress:
         artifact = run(request, progress=progress)
     manifest = artifact.manifest
+    _warn(show, manifest)
+    show.result({"folder": str(artifact.folder), **manifest.to_json()}, _export_lines(artifact.folder, manifest))
+
+
+def _warn(show: Output, manifest: Manifest) -> None:
+    """Say what weights the artifact has where they are not the authors' or the user's."""
     if manifest.weights == "untrained":
         show.warn(
             f"{manifest.model} has no weights here: these are seeded ones. The result is for latency and conversion only, "
@@ -99,7 +115,6 @@ def export(
         )
     elif manifest.weights["kind"] == "demo":
         show.warn("these are the demo weights that edgesr ships; the authors' are far better (see `edgesr weights list`).")
-    show.result({"folder": str(artifact.folder), **manifest.to_json()}, _export_lines(artifact.folder, manifest))
 
 
 def verify(
@@ -187,10 +202,15 @@ def _export_lines(folder: Path, manifest: Manifest) -> Iterator[str | Table]:
     shape = ",".join(str(side) for side in manifest.input.shape)
     kind = "RGB picture, 0 to 255" if manifest.input.is_picture else "RGB in [0,1]"
     yield f"Input: ({shape}) {kind}; H×W {manifest.sizes.description}"
+    for each in manifest.profiles:
+        shapes = (each.minimum, each.optimum, each.maximum)
+        yield f"Profile (N,H,W): {', '.join('×'.join(map(str, shape)) for shape in shapes)} (smallest, best, largest)"
     yield f"Written: {folder / manifest.artifact} ({manifest.model_bytes / 1e6:.2f} MB) and {folder / 'manifest.json'}"
     yield f"Next: edgesr upscale PICTURE OUT.png --artifact {shlex.quote(str(folder))}"
     if manifest.format == "mlpackage":
         yield f"For an app: edgesr kit ios {shlex.quote(str(folder))}"
+    if manifest.profiles:
+        yield f"On the device: edgesr build {shlex.quote(str(folder))}"
 
 
 def _edge_json(edge: Edge) -> dict[str, Any]:

@@ -4,6 +4,7 @@ A map (B,C,H,W) becomes windows (windows,C,h·w) by two transpositions whose inn
 are the last axis, so that the products of attention are Qᵀ·K and V·Aᵀ.
 """
 
+import sys
 from collections.abc import Sequence
 
 import torch
@@ -15,8 +16,10 @@ LARGEST = 2**25
 
 
 def portion(numbers: int) -> int:
-    """How many things of so many numbers each are computed at a time, at least 1."""
-    return max(1, LARGEST // numbers)
+    """How many things of so many numbers each are computed at a time, at least 1; all where the numbers follow from a size that
+    is known at run time only.
+    """
+    return max(1, LARGEST // numbers) if isinstance(numbers, int) else sys.maxsize
 
 
 def joined(parts: Sequence[Tensor], dim: int = 0) -> Tensor:

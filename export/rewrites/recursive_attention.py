@@ -21,10 +21,10 @@ from edgesr.export.rewrite import Refusal, Rewrite, Witness
 from edgesr.models._rgt_attention import RecursiveGeneralizationAttention, conv, recursions
 from edgesr.seeding import seed_weights
 
-_RECURSIONS = 2
+RECURSIONS = 2
 """T for every size that a file without a fixed size is made for."""
 
-_REDUCE = """
+REDUCE = """
 ReduceMap <groups: int> (x, weight, bias) => (y) {
   y = Conv <group: int = @groups, strides = [4, 4]> (x, weight, bias)
 }
@@ -150,7 +150,7 @@ class AttentionToReducedMap(nn.Module):
         batch, height, width, dim = x.shape
         fixed = isinstance(height, int) and isinstance(width, int)
         small = x.permute(0, 3, 1, 2)
-        for _ in range(recursions(height, width) if fixed else _RECURSIONS):
+        for _ in range(recursions(height, width) if fixed else RECURSIONS):
             height, width = height // 4, width // 4
             inputs = (small, *self.reduction1.parameters())
             small = call("ReduceMap", inputs, {"groups": dim}, like=x, shape=(batch, dim, height, width))
@@ -201,5 +201,5 @@ REWRITE = Rewrite(
     replace=_replace,
     witnesses=_witnesses,
     near_misses=_near_misses,
-    functions=(_REDUCE, _BEFORE + _STANDARD + _AFTER),
+    functions=(REDUCE, _BEFORE + _STANDARD + _AFTER),
 )

@@ -11,5 +11,6 @@ TARGET = Target(
     needs=frozenset({"any_batch", "any_size", "channels_last", "no_bicubic", "no_fft", "static_parts_apart"}),
     opsets=(20, 19, 18, 17),
     precisions=("fp32", "fp16"),
+    half_io=True,
     lower=lambda asked: (write_onnx(asked),),
 )

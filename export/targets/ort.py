@@ -40,5 +40,6 @@ TARGET = Target(
     ),
     opsets=(20,),
     precisions=("fp32", "fp16"),
+    half_io=True,
     lower=_lower,
 )

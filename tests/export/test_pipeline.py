@@ -4,6 +4,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -126,10 +127,10 @@ def test_a_wrong_conversion_fails_and_keeps_the_earlier_artifact(
     shutil.copytree(vapsr_s.folder, folder)
     right = onnx_from_module
 
-    def wrong(module: nn.Module, sizes: SizeRule, *, opset: int, functions: dict[str, tuple[str, ...]]) -> onnx.ModelProto:
+    def wrong(module: nn.Module, sizes: SizeRule, *, opset: int, **more: Any) -> onnx.ModelProto:
         disturbed = {name: value * 1.001 for name, value in module.state_dict().items()}
         module.load_state_dict(disturbed)
-        return right(module, sizes, opset=opset, functions=functions)
+        return right(module, sizes, opset=opset, **more)
 
     monkeypatch.setattr(pipeline, "onnx_from_module", wrong)
     with pytest.raises(ParityError, match="artifact is not the reference's function"):

@@ -1,0 +1,36 @@
+"""TensorRT: one strongly typed `.onnx` file of standard operators, from which `edgesr build` makes an engine on the device.
+
+Precision is in the graph, as TensorRT 11 demands and 10 can be told to take it. By default a file is for one size, 180×320, whose
+enlargement by 4 is 1280×720, the setting of the papers: TensorRT picks its kernels by timing them on the very shape, a fixed
+shape can be captured in a CUDA graph, and larger pictures run in tiles. Lists of sizes and ranges become profiles.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+from edgesr.export.constant_factors import with_constant_factors
+from edgesr.export.target import Conversion, Target
+from edgesr.export.targets._onnx_file import write_onnx
+from edgesr.export.tensorrt_parser import check_parser
+from edgesr.tensors import Size
+
+
+def _lower(asked: Conversion) -> tuple[Path, ...]:
+    ((sizes, graph),) = asked.graphs.items()
+    final = with_constant_factors(graph)
+    check_parser(final)
+    return (write_onnx(replace(asked, graphs={sizes: final})),)
+
+
+TARGET = Target(
+    title="TensorRT",
+    format="onnx",
+    runtime="ort",
+    needs=frozenset({"attention_at_once", "no_bicubic", "no_fft", "no_run_time_kernels", "static_parts_apart"}),
+    opsets=(20, 19, 18, 17),
+    precisions=("fp32", "fp16"),
+    default_size=Size(height=180, width=320),
+    several_sizes=True,
+    profiles=True,
+    lower=_lower,
+)
