@@ -14,7 +14,7 @@ from edgesr.backends import available
 from edgesr.errors import BackendMissingError
 
 OLDEST = (10, 13)
-"""The oldest version whose interface was looked at: the one of JetPack 7."""
+"""The oldest version whose interface was looked at."""
 MAJORS = (10, 11)
 _ON_JETSON = Path("/etc/nv_tegra_release")
 
