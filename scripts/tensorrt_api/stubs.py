@@ -18,8 +18,10 @@ mypy sees both versions as one, or with --always-true is_10 --always-false is_11
 """
 
 import builtins
-from collections.abc import Buffer, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
+
+from typing_extensions import Buffer
 
 is_10: builtins.bool
 is_11: builtins.bool

@@ -12,12 +12,12 @@ import pytest
 
 from edgesr.artifact import Artifact, Profile, digest, read_artifact
 from edgesr.errors import ArtifactError, ExportError, ParityError, SizeError, UsageError
+from edgesr.export.constant_factors import with_constant_factors
 from edgesr.export.pipeline import export
 from edgesr.export.profiles import profiles_of
 from edgesr.export.request import ExportRequest
 from edgesr.export.rewrite import plan
 from edgesr.export.target import targets
-from edgesr.export.targets import tensorrt
 from edgesr.export.tensorrt_parser import check_parser
 from edgesr.models import families
 from edgesr.runtimes import open_artifact
@@ -149,15 +149,13 @@ def test_a_graph_that_the_parser_refuses_is_no_artifact(tmp_path: Path) -> None:
 
 
 def test_a_wrong_file_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    right = tensorrt.with_constant_factors
-
     def wrong(model: onnx.ModelProto) -> onnx.ModelProto:
-        made = right(model)
+        made = with_constant_factors(model)
         weight = made.graph.initializer[0]
         weight.raw_data = (1.01 * onnx.numpy_helper.to_array(weight)).tobytes()
         return made
 
-    monkeypatch.setattr(tensorrt, "with_constant_factors", wrong)
+    monkeypatch.setattr("edgesr.export.targets.tensorrt.with_constant_factors", wrong)
     with pytest.raises(ParityError, match="artifact is not the reference's function"):
         export(request(tmp_path / "out"))
     assert not list(tmp_path.iterdir())
