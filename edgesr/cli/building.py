@@ -62,11 +62,13 @@ def build(
     try:
         made = _made(artifact, profiles, options, trust, show, verbose=verbose)
     except BackendMissingError as error:
-        trtexec = "\n".join(
-            ["Where TensorRT has only its command (on a Jetson in /usr/src/tensorrt/bin), for version 10 and 11:", *lines]
-        )
-        own = f"then: edgesr build {shlex.quote(str(folder))} --trust ENGINE"
-        raise BackendMissingError(error.message, hint=f"{error.hint}\n{trtexec}\n{own}") from error
+        by_hand = [
+            "Where there is only TensorRT's command (on a Jetson in /usr/src/tensorrt/bin), for version 10 and 11:",
+            f"mkdir -p {shlex.quote(str(folder / 'engines'))}",
+            *lines,
+            f"then: edgesr build {shlex.quote(str(folder))} --trust ENGINE",
+        ]
+        raise BackendMissingError(error.message, hint="\n".join([error.hint, *by_hand])) from error
     for note in dict.fromkeys(note for one in made for note in one.notes):
         show.warn(note)
     show.result({"folder": str(folder), "engines": [_json(one) for one in made], "trtexec": lines}, _lines(folder, made, lines))
