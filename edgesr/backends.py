@@ -1,7 +1,7 @@
 """Whether an optional package is there. Imported by every runtime, so it brings nothing with it."""
 
 from functools import cache
-from importlib import metadata, util
+from importlib import util
 
 from edgesr.errors import BackendMissingError
 
@@ -20,9 +20,13 @@ def require(package: str, *, extra: str, what: str) -> None:
 
 def packages_of(module: str) -> dict[str, str]:
     """Package -> its version, for every installed one that brings the module, whatever the package is called; by name."""
+    from importlib import metadata  # here, for a process that is measured should not carry what it imports
+
     return {name: metadata.version(name) for name in sorted(set(_packages().get(module, ())))}
 
 
 @cache
 def _packages() -> dict[str, list[str]]:
+    from importlib import metadata
+
     return dict(metadata.packages_distributions())

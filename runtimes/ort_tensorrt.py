@@ -13,7 +13,6 @@ from edgesr.errors import ArtifactError
 from edgesr.runtime import Options, Runtime
 from edgesr.runtimes._ort_providers import TENSORRT, Provider, cuda
 from edgesr.runtimes.ort import OrtSession, gpu_session
-from edgesr.weights import cache_folder
 
 _TF32 = "NVIDIA_TF32_OVERRIDE"
 """What NVIDIA's libraries read: 0 forbids TF32, which TensorRT takes for float32 otherwise; the provider has no option for it."""
@@ -41,6 +40,8 @@ def tensorrt(cache: Path, *, half: bool) -> Provider:
 
 def engines_of(artifact: Artifact) -> Path:
     """Where the engines of a file go: an engine is code, so that none is taken from the artifact's folder, whoever made it."""
+    from edgesr.weights import cache_folder
+
     return cache_folder() / "ort-tensorrt" / artifact.manifest.model_sha256[:16]
 
 

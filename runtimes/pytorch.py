@@ -1,7 +1,7 @@
 """PyTorch eager: the reference itself, untouched. On a GPU also in half precision, as its authors would run it there."""
 
 import copy
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -77,13 +77,22 @@ def _settings(options: Options) -> dict[str, str]:
     if options.precision == "fp16":
         found["precision"] = "weights, input and all between in float16 (module.half())"
     if options.device == "cuda":
+        products, convolutions = float32_on_cuda()
         found |= {
-            "float32 in products": torch.backends.cuda.matmul.fp32_precision,
-            "float32 in convolutions": torch.backends.cudnn.conv.fp32_precision,
+            "float32 in products": products.fp32_precision,
+            "float32 in convolutions": convolutions.fp32_precision,
             "cuDNN benchmark": str(torch.backends.cudnn.benchmark),
             "cuDNN": str(torch.backends.cudnn.version()),  # type: ignore[no-untyped-call]  # torch does not annotate it
         }
     return found
+
+
+def float32_on_cuda() -> tuple[Any, Any]:
+    """PyTorch's settings of what float32 means on a GPU, for matrix products and for convolutions: `fp32_precision` of each."""
+    import torch
+
+    convolutions = torch.backends.cudnn.conv  # type: ignore[attr-defined]  # torch puts another object in its module's place
+    return torch.backends.cuda.matmul, convolutions
 
 
 def reference_of(manifest: Manifest, *, weights: str | None = None) -> "Reference":
@@ -132,8 +141,8 @@ def placed_module(reference: "Reference", options: Options) -> "nn.Module":
     if (options.device or "cpu", options.precision) == ("cpu", "fp32"):
         return module
     if options.device == "cuda":
-        torch.backends.cuda.matmul.fp32_precision = "ieee"
-        torch.backends.cudnn.conv.fp32_precision = "ieee"
+        for operators in float32_on_cuda():
+            operators.fp32_precision = "ieee"
     dtype = torch.float16 if options.precision == "fp16" else torch.float32
     return copy.deepcopy(module).to(device=options.device or "cpu", dtype=dtype)
 

@@ -82,17 +82,14 @@ def _given(cell: Planned) -> Planned:
 def prepare(pieces: Sequence[Piece], folder: Path) -> int:
     """Export what the pieces open and is not there; how many could not be."""
     failures = 0
-    for piece in pieces:
-        for cell in piece.group(folder).cells:
-            if not cell.step:
-                continue
-            made = Path(str(cell.opening.arguments["folder"]))
-            try:
-                step(cell.step, seconds=_EXPORT_LIMIT, folder=str(made), **cell.arguments)
-                say(f"wrote {made}")
-            except CellError as error:
-                say(f"{made.name} could not be made: {error}")
-                failures += 1
+    cells = [cell for piece in pieces for cell in piece.group(folder).cells if cell.step]
+    for name, cell in {str(cell.opening.arguments["folder"]): cell for cell in cells}.items():
+        try:
+            step(cell.step, seconds=_EXPORT_LIMIT, folder=name, **cell.arguments)
+            say(f"wrote {name}")
+        except CellError as error:
+            say(f"{name} could not be made: {error}")
+            failures += 1
     return failures
 
 
@@ -106,7 +103,7 @@ def measure(piece: Piece, artifacts: Path, asked: argparse.Namespace) -> Record:
             protocol=protocol,
             device="cuda",
             folder=Path(name),
-            command=" ".join(["scripts/bench-cuda", piece.model, "--size", piece.size, *_runtimes_asked(piece)]),
+            command=" ".join(["scripts/bench-cuda", piece.model, "--sizes", piece.size, *_runtimes_asked(piece)]),
             energy=asked.energy,
         )
         _, record = run(sweep, announce=lambda cell: say(f"  {_line(cell)}"))

@@ -193,7 +193,7 @@ def test_the_tensorrt_runtime_keeps_engines_in_the_users_cache(
     monkeypatch.setenv("EDGESR_CACHE", str(tmp_path))
     monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "0")
     monkeypatch.delenv("NVIDIA_TF32_OVERRIDE")  # so that what is set meanwhile goes, too
-    monkeypatch.setattr(ort_tensorrt.importlib, "import_module", lambda name: None)
+    monkeypatch.setattr("importlib.import_module", lambda name: None)
     monkeypatch.setattr(ort, "OrtSession", lambda session, manifest, device: _Settings())
     planted.providers = [TENSORRT, CUDA, CPU]
     planted.parts = [Part(TENSORRT, "Conv", "Gelu")]
@@ -221,7 +221,7 @@ def test_a_cache_that_cannot_be_written(vapsr_s: Artifact, tmp_path: Path, monke
 
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("EDGESR_CACHE", str(tmp_path / "file"))
-    monkeypatch.setattr(ort_tensorrt.importlib, "import_module", lambda name: None)
+    monkeypatch.setattr("importlib.import_module", lambda name: None)
     with pytest.raises(ArtifactError, match="cannot be written") as caught:
         ort_tensorrt._open(vapsr_s, Options(device="cuda"))
     assert "EDGESR_CACHE" in caught.value.hint

@@ -14,7 +14,7 @@ from edgesr.reference import load_reference
 from edgesr.runtime import Options
 from edgesr.runtimes import pytorch_compile
 from edgesr.runtimes._flex_attention import FlexWindowAttention, with_flex_attention
-from edgesr.runtimes.pytorch import open_reference, placed_module
+from edgesr.runtimes.pytorch import float32_on_cuda, open_reference, placed_module
 
 
 def test_half_precision_is_that_of_weights_and_input() -> None:
@@ -64,8 +64,13 @@ def test_on_a_gpu_esc_is_compiled_with_flex_attention(monkeypatch: pytest.Monkey
 
     esc = load_reference(model="esc-light")
     seen: list[nn.Module] = []
+
+    def compiled(module: nn.Module) -> nn.Module:
+        seen.append(module)
+        return module
+
     monkeypatch.setattr(pytorch_compile, "placed_module", placed)
-    monkeypatch.setattr(torch, "compile", lambda module: seen.append(module) or module)
+    monkeypatch.setattr(torch, "compile", compiled)
     on_gpu = pytorch_compile.open_reference(esc, Options(device="cuda"))
     assert on_gpu.settings["attention"] == "FlexAttention in 3 places, as ESC's authors run it"
     here = pytorch_compile.open_reference(esc, Options())
@@ -76,7 +81,7 @@ def test_on_a_gpu_esc_is_compiled_with_flex_attention(monkeypatch: pytest.Monkey
 
 def test_on_a_gpu_float32_is_float32(monkeypatch: pytest.MonkeyPatch) -> None:
     """By default PyTorch's convolutions take TF32 there."""
-    places = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)
+    places = float32_on_cuda()
     before = [each.fp32_precision for each in places]
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(nn.Module, "to", lambda module, **_: module)  # there is no GPU to move it to
