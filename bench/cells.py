@@ -12,6 +12,7 @@ from edgesr.bench.child import Opening
 from edgesr.bench.record import Subject
 from edgesr.errors import BackendMissingError, UsageError
 from edgesr.models import families, model_spec
+from edgesr.runtime import FloatPrecision
 from edgesr.runtimes import runs_here, runtimes
 from edgesr.tensors import Precision, Size, parse_size
 
@@ -131,7 +132,7 @@ class _Network:
         """Raise SizeError when the network does not take the size."""
         raise NotImplementedError
 
-    def reference(self, runtime: str, *, threads: int | None, device: str) -> Opening:
+    def reference(self, runtime: str, *, threads: int | None, device: str, precision: FloatPrecision = "fp32") -> Opening:
         """How the reference is opened in one of PyTorch's runtimes."""
         raise NotImplementedError
 
@@ -146,9 +147,19 @@ class _Network:
             if runtimes()[runtime].formats or runtimes()[runtime].prepare:
                 cells += self.converted(runtime, size)
             else:
-                opening = self.reference(runtime, threads=self.request.threads, device=self.request.device)
-                cells.append(Planned(subject=self.subject(runtime, "fp32", size), opening=opening))
+                cells += [self._in_pytorch(runtime, precision, size) for precision in self._of_references]
         return Group(size=size, expected=self.reference(REFERENCE, threads=None, device="cpu"), cells=tuple(cells))
+
+    @property
+    def _of_references(self) -> tuple[FloatPrecision, ...]:
+        """Float32 always; half precision too where it is asked for, on a GPU: processors are slower in it."""
+        half = "fp16" in self.request.precisions and self.request.device == "cuda"
+        return ("fp32", "fp16") if half else ("fp32",)
+
+    def _in_pytorch(self, runtime: str, precision: FloatPrecision, size: str) -> Planned:
+        threads, device = self.request.threads, self.request.device
+        opening = self.reference(runtime, threads=threads, device=device, precision=precision)
+        return Planned(subject=self.subject(runtime, precision, size), opening=opening)
 
     def subject(self, runtime: str, precision: str, size: str) -> Subject:
         """The subject of a cell."""
@@ -186,8 +197,8 @@ class _Named(_Network):
         if min(size.height, size.width) < self._minimum:
             raise UsageError(f"{self.model} takes pictures of at least {self._minimum} pixels a side, not {size}")
 
-    def reference(self, runtime: str, *, threads: int | None, device: str) -> Opening:
-        where = {"runtime": runtime, "threads": threads, "device": device}
+    def reference(self, runtime: str, *, threads: int | None, device: str, precision: FloatPrecision = "fp32") -> Opening:
+        where = {"runtime": runtime, "threads": threads, "device": device, "precision": precision}
         arguments = {"model": self.model, "scale": self.scale, "weights": None, **where}
         return Opening(opener="edgesr.bench.openers:reference", arguments=arguments, package="torch", threads=threads)
 
@@ -203,7 +214,7 @@ class _Named(_Network):
                     arguments={**network, "runtime": runtime, "size": size},
                 )
             ]
-        target = runtimes()[runtime].target
+        target = runtimes()[runtime].target_on.get(self.request.device, runtimes()[runtime].target)
         of_size = runtimes()[runtime].of_one_size
         stem = f"{self.model}-x{self.scale}{f'-{size}' if of_size else ''}"
         folders = {each: self._artifacts / f"{stem}-{each}-{target}" for each in self.request.precisions}
@@ -235,8 +246,8 @@ class _Folder(_Network):
     def check(self, size: Size) -> None:
         self._manifest.sizes.check(size)
 
-    def reference(self, runtime: str, *, threads: int | None, device: str) -> Opening:
-        where = {"runtime": runtime, "threads": threads, "device": device}
+    def reference(self, runtime: str, *, threads: int | None, device: str, precision: FloatPrecision = "fp32") -> Opening:
+        where = {"runtime": runtime, "threads": threads, "device": device, "precision": precision}
         arguments = {"folder": str(self._folder), **where}
         return Opening(opener="edgesr.bench.openers:artifact", arguments=arguments, package="torch", threads=threads)
 

@@ -3,19 +3,29 @@
 from pathlib import Path
 from typing import Any
 
-from edgesr.runtime import Options, RuntimeSession
+from edgesr.runtime import FloatPrecision, Options, RuntimeSession
 
 
-def artifact(*, folder: str, runtime: str, threads: int | None, device: str) -> RuntimeSession:
-    """An artifact's folder in a runtime."""
+def artifact(
+    *, folder: str, runtime: str, threads: int | None, device: str, precision: FloatPrecision = "fp32"
+) -> RuntimeSession:
+    """An artifact's folder in a runtime. precision: where that is one of PyTorch's, which builds the reference anew."""
     from edgesr.artifact import read_artifact
     from edgesr.runtimes import open_artifact
 
-    return open_artifact(read_artifact(Path(folder)), runtime=runtime, options=Options(threads=threads, device=device))
+    options = Options(threads=threads, device=device, precision=precision)
+    return open_artifact(read_artifact(Path(folder)), runtime=runtime, options=options)
 
 
 def reference(
-    *, model: str, scale: int | None, weights: str | None, runtime: str, threads: int | None, device: str
+    *,
+    model: str,
+    scale: int | None,
+    weights: str | None,
+    runtime: str,
+    threads: int | None,
+    device: str,
+    precision: FloatPrecision = "fp32",
 ) -> RuntimeSession:
     """A model's reference in one of PyTorch's runtimes."""
     from edgesr.reference import load_reference
@@ -23,7 +33,8 @@ def reference(
 
     opened: Any = runtimes()[runtime].open_reference
     session: RuntimeSession = opened(
-        load_reference(model=model, scale=scale, weights=weights), Options(threads=threads, device=device)
+        load_reference(model=model, scale=scale, weights=weights),
+        Options(threads=threads, device=device, precision=precision),
     )
     return session
 

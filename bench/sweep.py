@@ -34,7 +34,10 @@ _POWER_SECONDS = 3.0
 
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
-    """What to measure and how. folder: where records and artifacts go. command: as it was typed."""
+    """What to measure and how. folder: where records and artifacts go. command: as it was typed.
+
+    energy: whether a meter that the machine has is read, in a process of its own for each cell.
+    """
 
     groups: tuple[Group, ...]
     protocol: Protocol
@@ -42,6 +45,7 @@ class Sweep:
     folder: Path
     command: str
     export_limit: float = 300.0
+    energy: bool = True
 
 
 def run(sweep: Sweep, *, progress: Progress = silent, announce: Callable[[Cell], None] = lambda _: None) -> tuple[Path, Record]:
@@ -149,7 +153,8 @@ def _measured(group: Group, sweep: Sweep, say: Callable[[str], None]) -> tuple[C
                 cells.append(_failed(planned.subject, failures[key]))
                 continue
             say(f"memory of {key}")
-            cells.append(_with_memory(_cell(planned, measured, slowed), planned, files, sweep.protocol))
+            cell = _cell(planned, measured, slowed)
+            cells.append(_with_memory(cell, planned, files, sweep.protocol, energy=sweep.energy))
     return _with_ratios(tuple(cells))
 
 
@@ -210,15 +215,15 @@ def _parity(subject: Subject, found: dict[str, float]) -> Parity | None:
     return Parity(**found, passed=passed, budget=wanted)
 
 
-def _with_memory(cell: Cell, planned: Planned, files: Files, protocol: Protocol) -> Cell:
-    """The cell with what a process of its own needs, and with its energy where the machine has a meter."""
+def _with_memory(cell: Cell, planned: Planned, files: Files, protocol: Protocol, *, energy: bool) -> Cell:
+    """The cell with what a process of its own needs, and with its energy where that is wanted and the machine has a meter."""
     try:
         weighed = weigh(planned.opening, files, protocol)
         cell = replace(cell, memory=weighed.metrics, memory_notes=weighed.notes)
         again = _parity(planned.subject, weighed.parity)
         if cell.ranked and not (again and again.passed):
             cell = replace(cell, status="parity failed", parity=again, reason="its output was wrong in a second process")
-        if meters(planned.subject.device):
+        if energy and meters(planned.subject.device):
             with Child(planned.opening) as child:
                 child.ask("open", seconds=protocol.cell_limit)
                 child.ask("first", seconds=protocol.cell_limit, image=str(files.image))

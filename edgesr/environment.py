@@ -3,30 +3,38 @@
 import os
 import platform
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
 from packaging.requirements import Requirement
 
+from edgesr import ort_packages
+
 _EXTRA = re.compile(r"""extra\s*==\s*['"]([\w-]+)['"]""")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Package:
-    """A required package. extra: the extra that brings it, "" for the base. installed: its version, None when it is missing."""
+    """A required package. extra: the extra that brings it, "" for the base. installed: its version, None when it is missing.
+
+    builds: of a package that comes in several builds, those that are installed, with their versions: more than one is a conflict.
+    """
 
     name: str
     wanted: str
     extra: str
     installed: str | None
+    builds: dict[str, str] = field(default_factory=dict)
 
     @property
-    def state(self) -> Literal["ok", "missing", "other version"]:
-        """Whether it is there in a version that we want."""
+    def state(self) -> Literal["ok", "missing", "other version", "conflict"]:
+        """Whether it is there in a version that we want, and nothing else in its place."""
         if self.installed is None:
             return "missing"
+        if len(self.builds) > 1:
+            return "conflict"
         return (
             "ok"
             if Requirement(f"{self.name}{self.wanted}").specifier.contains(self.installed, prereleases=True)
@@ -38,6 +46,8 @@ class Package:
         """What to type when it is not ok."""
         if self.state == "ok":
             return ""
+        if len(self.builds) > 1 or self.builds.keys() - {self.name}:
+            return "; ".join(ort_packages.commands(self.builds, gpu=any("gpu" in build for build in self.builds)))
         return f'pip install "edgesr[{self.extra}]"' if self.extra else "pip install edgesr"
 
 
@@ -52,8 +62,11 @@ class Environment:
 
 
 def environment() -> Environment:
-    """Read what is installed from the packages' metadata."""
-    requirements = metadata.requires("edgesr") or []
+    """Read what is installed from the packages' metadata; no packages where edgesr itself runs from its folder, not installed."""
+    try:
+        requirements = metadata.requires("edgesr") or []
+    except metadata.PackageNotFoundError:
+        requirements = []
     return Environment(
         python=platform.python_version(),
         system=f"{platform.system()} {platform.machine()}",
@@ -72,6 +85,10 @@ def processor() -> str:
 def _package(text: str) -> Package:
     requirement = Requirement(text)
     extra = _EXTRA.search(str(requirement.marker or ""))
+    if requirement.name == ort_packages.MODULE:
+        builds = ort_packages.installed()
+        version = next(iter(builds.values()), None)
+        return Package(name=requirement.name, wanted=str(requirement.specifier), extra="", installed=version, builds=builds)
     try:
         installed: str | None = metadata.version(requirement.name)
     except metadata.PackageNotFoundError:

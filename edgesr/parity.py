@@ -72,9 +72,11 @@ class Budget:
                 if close
                 else "Try --without REWRITE to find the step that breaks it, and report it please."
             )
+            pictures = [d.psnr_db for d in edge.differences if d.input.startswith(PICTURE)]
             raise ParityError(
                 f"{edge.name} is not the reference's function on {worst.input}: relative difference {worst.relative_l2:.2e} "
-                f"(at most {self.relative_l2:.0e}), {worst.psnr_db:.1f} dB (at least {self.psnr_db:.0f})",
+                f"(at most {self.relative_l2:.0e})"
+                + (f"; {min(pictures):.1f} dB on pictures (at least {self.psnr_db:.0f})" if pictures else ""),
                 hint=f"Nothing was kept. {try_next}",
             )
 

@@ -1,9 +1,9 @@
 """The contract of a runtime: what a file in `edgesr/runtimes/` declares as its `RUNTIME`."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
@@ -14,12 +14,20 @@ if TYPE_CHECKING:
     from edgesr.reference import Reference
 
 
+FloatPrecision = Literal["fp32", "fp16"]
+"""What a network computes in: float32 or float16."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """How a session runs. threads: of the processor, None leaves them to the runtime. device: None takes its default."""
+    """How a session runs. threads: of the processor, None leaves them to the runtime. device: None takes its default.
+
+    precision: of a reference in PyTorch; a file's is in the file.
+    """
 
     threads: int | None = None
     device: str | None = None
+    precision: FloatPrecision = "fp32"
 
 
 class Session(Protocol):
@@ -109,8 +117,8 @@ class Runtime:
     inspect: an artifact -> what its model file holds, without running it.
     peer: here for comparison only: no artifact is opened in it unless it is named.
     platforms: the systems on which it runs, as `sys.platform` names them; empty for all.
-    target: whose artifacts `edgesr bench` measures it with; empty for the reference. of_one_size: whether these are made for the
-        size that is measured. measures: whether its latency means something.
+    target: whose artifacts `edgesr bench` measures it with; empty for the reference. target_on: device -> another target for it.
+        of_one_size: whether these are made for the size that is measured. measures: whether its latency means something.
     devices: what it can run on, the default first.
     """
 
@@ -126,6 +134,7 @@ class Runtime:
     peer: bool = False
     platforms: frozenset[str] = frozenset()
     target: str = ""
+    target_on: Mapping[str, str] = field(default_factory=dict)
     of_one_size: bool = False
     measures: bool = True
     devices: tuple[str, ...] = ("cpu",)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from edgesr import __version__
-from edgesr.cli import benching, building, catalogue, comparing, exporting, kitting, pictures, reporting, weights
+from edgesr.cli import benching, building, catalogue, comparing, doctoring, exporting, kitting, pictures, reporting, weights
 from edgesr.cli.errors import exit_code_of
 from edgesr.cli.render import Output
 
@@ -48,7 +48,7 @@ app.add_typer(kitting.app, name="kit")
 app.command()(reporting.report)
 app.command()(benching.bench)
 app.command()(comparing.compare)
-app.command()(catalogue.doctor)
+app.command()(doctoring.doctor)
 
 
 def main() -> None:

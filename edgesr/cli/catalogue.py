@@ -1,4 +1,4 @@
-"""`edgesr models`, `inspect` and `doctor`: what there is."""
+"""`edgesr models` and `inspect`: what there is."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -85,27 +85,6 @@ def inspect(
             f"{file.name} holds NaN or Inf: {count} values of {tensor}{more}",
             hint="Take an earlier checkpoint, or fetch it again.",
         )
-
-
-def doctor(as_json: Json = False) -> None:
-    """Show what is installed and what each missing part needs."""
-    from edgesr.backends import available
-    from edgesr.environment import environment
-    from edgesr.export.target import targets
-    from edgesr.runtimes import runtimes
-
-    here = environment()
-    packages = [{**asdict(p), "state": p.state, "remedy": p.remedy} for p in here.packages]
-    plugins = [
-        {"kind": kind, "name": name, "title": p.title, "ready": not p.package or available(p.package), "extra": p.extra}
-        for kind, found in (("runtime", runtimes()), ("target", targets()))
-        for name, p in found.items()
-    ]
-    rows = [(p["extra"] or "base", p["name"], p["wanted"], p["installed"] or "–", p["state"], p["remedy"]) for p in packages]
-    rows += [(p["kind"], p["name"], p["title"], "", "ok" if p["ready"] else "missing", "") for p in plugins]
-    title = f"edgesr on Python {here.python}, {here.system}, {here.processors} processors"
-    data = {"python": here.python, "system": here.system, "processors": here.processors, "packages": packages, "plugins": plugins}
-    Output(as_json=as_json).result(data, [table(title, ["part", "name", "wanted", "installed", "state", "to get it"], rows)])
 
 
 def _model_row(spec: ModelSpec) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from edgesr.cli.render import Output
 from edgesr.errors import EdgesrError
 
 _INTERRUPTED = 130
+_NO_MEMORY = ("can't allocate memory", "CUDA out of memory")
+"""What PyTorch says, on a processor and on a GPU."""
 
 
 def exit_code_of(command: Callable[[], object]) -> int:
@@ -48,9 +50,11 @@ def _unforeseen(error: Exception, output: Output) -> int:
     if callable(show) and hasattr(error, "exit_code"):
         show()
         return int(error.exit_code)
-    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):  # PyTorch has no exception of its own for it
+    if isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY):
+        said = f": {str(error).splitlines()[0]}" if str(error) else ""
         output.error(
-            "there is not enough memory for this", "Take a smaller size or fewer pixels at a time; --help names the options."
+            f"there is not enough memory for this{said}",
+            "Take a smaller size or fewer pixels at a time; --help names the options.",
         )
         return 1
     if isinstance(error, OSError):

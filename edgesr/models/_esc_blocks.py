@@ -54,13 +54,16 @@ class WindowAttention(nn.Module):
         windows = self.to_qkv(x).reshape(batch, 3, heads, dim // heads, rows, w, columns, w)
         windows = windows.permute(1, 0, 4, 6, 2, 5, 7, 3).reshape(3, batch * rows * columns, heads, w * w, dim // heads)
         query, key, value = windows.unbind(0)
-        y = F.scaled_dot_product_attention(query, key, value, attn_mask=self.position_bias())
-        # The layout of y in memory depends on the kernel that PyTorch picks, which an exporter's guess may miss.
-        y = y.clone(memory_format=torch.contiguous_format)
+        # The layout of the result in memory depends on the kernel that PyTorch picks, which an exporter's guess may miss.
+        y = self.attend(query, key, value).clone(memory_format=torch.contiguous_format)
 
         y = y.reshape(batch, rows, columns, heads, w, w, dim // heads).permute(0, 3, 6, 1, 4, 2, 5)
         y = y.reshape(batch, dim, rows * w, columns * w)[:, :, :height, :width]
         return self.to_out(y)
+
+    def attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """softmax(q·kᵀ/√c + bias)·v for each window and head: three times (windows,heads,w²,c) -> (windows,heads,w²,c)."""
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=self.position_bias())
 
     def position_bias(self) -> Tensor:
         """What is added to the attention logits, (1,heads,w²,w²): for query q and key k the table's entry

@@ -58,7 +58,7 @@ class RectangleAttention(nn.Module):
         query, key, value = windows.reshape(3, batch, rows * columns, heads, h * w, dim // heads).unbind(0)
         bias = self.position_bias()
         if self.shifted:
-            bias = bias + roll_mask(height, width, self.window, device=bias.device).unsqueeze(1)
+            bias = bias + roll_mask(height, width, self.window, device=bias.device).unsqueeze(1).to(bias.dtype)
         logits = (query * (dim // heads) ** -0.5) @ key.transpose(3, 4) + bias
 
         y: Tensor = (logits.softmax(dim=4) @ value).reshape(batch, rows, columns, heads, h, w, dim // heads)

@@ -98,3 +98,27 @@ def test_a_real_sweep(vapsr_s: Artifact, edgesr: Command, tmp_path: Path) -> Non
     assert cell.rewrites
     assert record.environment["device"] == "cpu"
     assert f"{cell.subject.key}: {cell.latency.summary.p50:.4g} ms" in done.err
+
+
+def test_on_a_gpu_half_precision_is_compared_with_pytorchs(tmp_path: Path) -> None:
+    asked = Request(models=("vapsr",), device="cuda", runtimes=("pytorch-compile", "ort"), precisions=("fp32", "fp16"))
+    (group,) = groups(asked, tmp_path)
+    cells = {(cell.subject.runtime, cell.subject.precision): cell for cell in group.cells}
+    assert list(cells) == [(name, precision) for name in ("pytorch", "pytorch-compile", "ort") for precision in ("fp32", "fp16")]
+    opened = {key: cell.opening.arguments.get("precision") for key, cell in cells.items()}
+    assert opened["pytorch", "fp16"] == opened["pytorch-compile", "fp16"] == "fp16"
+    assert opened["pytorch", "fp32"] == "fp32"
+    assert group.expected.arguments["device"] == "cpu"
+    assert group.expected.arguments["precision"] == "fp32"
+    assert "target" not in cells["pytorch", "fp16"].arguments
+    on_processor = groups(Request(models=("vapsr",), runtimes=("ort",), precisions=("fp32", "fp16")), tmp_path)[0]
+    assert [cell.subject.precision for cell in on_processor.cells if cell.subject.runtime == "pytorch"] == ["fp32"]
+
+
+def test_a_gpu_gets_files_of_its_own_target(tmp_path: Path) -> None:
+    targets = {}
+    for device in ("cpu", "cuda"):
+        (group,) = groups(Request(models=("vapsr",), device=device, runtimes=("ort",)), tmp_path)
+        targets[device] = group.cells[1].arguments["target"]
+        assert group.cells[1].opening.arguments["folder"].endswith(f"vapsr-x4-fp32-{targets[device]}")
+    assert targets == {"cpu": "ort", "cuda": "onnx"}

@@ -49,4 +49,4 @@ def test_finding_the_runtimes_brings_neither_pytorch_nor_anything_optional() -> 
     code = "import sys; from edgesr.runtimes import runtimes; runtimes(); print(*sorted(sys.modules))"
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert "edgesr.runtimes.coreml" in modules
-    assert not {"torch", "coremltools", "onnxruntime", "openvino"} & set(modules)
+    assert not {"torch", "coremltools", "onnxruntime", "openvino", "ssl", "edgesr.weights"} & set(modules)

@@ -1,0 +1,58 @@
+"""`edgesr doctor`: what is installed, what works, and what to type for the rest."""
+
+from dataclasses import asdict
+from typing import Any
+
+from edgesr.cli.options import Json
+from edgesr.cli.render import Output, table
+from edgesr.environment import Environment, environment
+
+
+def doctor(as_json: Json = False) -> None:
+    """Show what is installed, what each missing part needs, and whether an NVIDIA GPU can be used."""
+    from edgesr.bench.cuda_parts import cuda_parts
+
+    here = environment()
+    plugins = _plugins()
+    with Output(as_json=as_json).progress() as progress:
+        progress("trying the GPU")
+        parts = cuda_parts()
+    packages = [{**asdict(p), "state": p.state, "remedy": p.remedy} for p in here.packages]
+    data = {"python": here.python, "system": here.system, "processors": here.processors, "packages": packages, "plugins": plugins}
+    title = f"edgesr on Python {here.python}, {here.system}, {here.processors} processors"
+    rows = [*_package_rows(here), *((p["kind"], p["name"], p["title"], "", _ready(p), "") for p in plugins)]
+    tables = [
+        table(title, ["part", "name", "wanted", "installed", "state", "to get it"], rows),
+        table("NVIDIA GPU", ["part", "found", "state", "to get it"], [(p.name, p.found, p.state, p.remedy) for p in parts]),
+    ]
+    Output(as_json=as_json).result({**data, "cuda": [asdict(part) for part in parts]}, tables)
+
+
+def _package_rows(here: Environment) -> list[tuple[str, ...]]:
+    return [
+        (
+            p.extra or "base",
+            p.name,
+            p.wanted,
+            " and ".join(f"{version} ({build})" for build, version in p.builds.items()) or p.installed or "–",
+            p.state,
+            p.remedy,
+        )
+        for p in here.packages
+    ]
+
+
+def _plugins() -> list[dict[str, Any]]:
+    from edgesr.backends import available
+    from edgesr.export.target import targets
+    from edgesr.runtimes import runtimes
+
+    return [
+        {"kind": kind, "name": name, "title": p.title, "ready": not p.package or available(p.package), "extra": p.extra}
+        for kind, found in (("runtime", runtimes()), ("target", targets()))
+        for name, p in found.items()
+    ]
+
+
+def _ready(plugin: dict[str, Any]) -> str:
+    return "ok" if plugin["ready"] else "missing"
