@@ -16,8 +16,10 @@ from edgesr.models import families
 def rows() -> Rows:
     """The arguments of `edgesr export`, row by row."""
     variants = [name for family in families().values() for name in family.variants]
-    found: Rows = [(variant, "--size", "128x128", "--precision", each) for variant in variants for each in ("fp32", "fp16")]
-    found += [(variant, "--size", "32x32..128x128", "--precision", "fp16") for variant in variants]
+    found: Rows = [(variant, "--size", "64x64", "--precision", each) for variant in variants for each in ("fp32", "fp16")]
+    found += [(variant, "--size", "32x32..64x64", "--precision", "fp16") for variant in variants]
+    trained = (("vapsr", "VapSR_X4.pth"), ("vapsr-s", "VapSR-S.pth"))
+    found += [(name, "--weights", file, "--precision", each) for name, file in trained for each in ("fp32", "fp16")]
     found += [(variant,) for variant in variants if variant != "esc-xl"]
     found += [
         (variant, "--scale", str(scale), "--size", "64x64")
@@ -25,12 +27,6 @@ def rows() -> Rows:
         for variant, configs in family.variants.items()
         for scale in configs
         if scale != 4
-    ]
-    trained = (("vapsr", "VapSR_X4.pth"), ("vapsr-s", "VapSR-S.pth"))
-    found += [
-        (variant, "--weights", file, "--size", "128x128", "--precision", each)
-        for variant, file in trained
-        for each in ("fp32", "fp16")
     ]
     return found
 

@@ -142,9 +142,9 @@ def test_the_latest_and_the_earliest_opset(tmp_path: Path) -> None:
 
 
 def test_a_graph_that_the_parser_refuses_is_no_artifact(tmp_path: Path) -> None:
-    """Without its rewrite, ESC-FP enlarges bicubically."""
-    with pytest.raises(ExportError, match=r"Resize \w+, of the network as it was written, is not for TensorRT"):
-        export(request(tmp_path / "out", model="esc-fp", scale=2, sizes=parse_sizes("32x32"), without=("bicubic-shuffle",)))
+    """Without its rewrite, SRConvNet transforms by an operator that the parser lacks."""
+    with pytest.raises(ExportError, match=r"DFT \w+, of the network as it was written, is not for TensorRT"):
+        export(request(tmp_path / "out", model="srconvnet", sizes=parse_sizes("16x16"), without=("fourier-matmul",)))
     assert not list(tmp_path.iterdir())
 
 
