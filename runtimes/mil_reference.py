@@ -34,7 +34,8 @@ class MilSession:
         self.scale = manifest.scale
         self.sizes: SizeRule = manifest.sizes
         self._picture = (manifest.input.is_picture, manifest.output.is_picture)
-        self._functions = Package(artifact.path).functions
+        self._package = Package(artifact.path)
+        self._functions = self._package.functions
         self._ways: dict[str, _Way] = {}
         self.settings = {"evaluated by": "edgesr with PyTorch, not by Core ML", "rounding": "as the file declares"}
 
@@ -64,6 +65,14 @@ class MilSession:
         name = "main" if "main" in self._functions else function_name(size)
         if name not in self._functions:
             raise ArtifactError(f"the package has no function {name}", hint="Export the model again.")
+        for declared, picture in zip((self._package.inputs(name), self._package.outputs(name)), self._picture, strict=True):
+            (feature,) = declared
+            if feature.image != ("RGB" if picture else ""):
+                raise ArtifactError(
+                    f"{feature.name} of the package is {feature.image or 'an array'}, its manifest says "
+                    f"{'a picture, RGB' if picture else 'an array'}",
+                    hint="Export the model again.",
+                )
         if name not in self._ways:
             from edgesr.runtimes._mil.evaluation import Evaluator  # brings PyTorch, which other runtimes are measured without
 

@@ -157,6 +157,19 @@ def test_a_tampered_package_is_noticed(pictures: Artifact, tmp_path: Path) -> No
         verify(folder)
 
 
+@pytest.mark.parametrize("where", ["input", "output"])
+def test_another_order_of_colours_is_noticed(where: str, pictures: Artifact, tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(pictures.folder, folder)
+    copy = read_artifact(folder)
+    package = Package(copy.path)
+    (feature,) = getattr(package.spec.description, where)
+    feature.type.imageType.colorSpace = type(feature.type.imageType).BGR
+    next(copy.path.rglob("*.mlmodel")).write_bytes(package.spec.SerializeToString())
+    with pytest.raises(ArtifactError, match=f"{where} of the package is BGR, its manifest says a picture, RGB"):
+        open_artifact(copy).run(np.zeros((1, 3, 24, 32), np.float32))
+
+
 def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
