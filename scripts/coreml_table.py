@@ -34,7 +34,13 @@ def rows() -> Rows:
     both = ("--size", "64x64,128x128", "--shapes", "functions", "--deployment", "ios18")
     found += [("esc", *both), ("srconvnet", *both)]
     small = {variant: size.get(variant, ("--size", "64x64")) for variant in variants}
-    found += [(variant, "--scale", scale, *small[variant]) for scale in "23" for variant in variants]
+    found += [
+        (variant, "--scale", str(scale), *small[variant])
+        for family in families().values()
+        for variant, configs in family.variants.items()
+        for scale in configs
+        if scale != 4
+    ]
     return found
 
 
