@@ -121,9 +121,6 @@ def test_operators_on_maps_on_the_processor_are_an_error(planted: type[Planted])
 
 
 def test_an_old_onnxruntime_can_only_refuse(planted: type[Planted], monkeypatch: pytest.MonkeyPatch) -> None:
-    class Old(planted):  # type: ignore[valid-type, misc]  # a class of the fixture's making
-        get_provider_graph_assignment_info: Any = property()
-
     monkeypatch.delattr(Planted, "get_provider_graph_assignment_info")
     _, placed = opened()
     assert "refuses anything else" in placed

@@ -1,5 +1,6 @@
 """A TensorRT artifact without a model in it, and sessions on a device of plain memory."""
 
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -35,6 +36,14 @@ def profile(text: str) -> Profile:
     assert rule.maximum is not None
     low, high = ((1, size.height, size.width) for size in (rule.minimum, rule.maximum))
     return Profile(minimum=low, optimum=high, maximum=high)
+
+
+@pytest.fixture(autouse=True)
+def heeds_interrupts() -> Iterator[None]:
+    """What runs in the background may have been started deaf to SIGINT, and so would its children."""
+    earlier = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, earlier)
 
 
 def manifest(sizes: str = "8x8..64x64", *, open_shape: bool = True, **changes: Any) -> Manifest:

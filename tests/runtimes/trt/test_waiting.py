@@ -63,7 +63,10 @@ def test_an_interrupt_from_outside_stops_a_process_in_such_a_call() -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == "begun\n"
         process.send_signal(signal.SIGINT)
-        rest, _ = process.communicate(timeout=30)
+        try:
+            rest, _ = process.communicate(timeout=30)
+        finally:
+            process.kill()
     assert rest.splitlines() == ["stopped", "raised"]
 
 
