@@ -164,8 +164,12 @@ def _conversion(
 def _with_hint(error: ExportError, sizes: SizeRule, request: ExportRequest) -> ExportError:
     """The same error, with what speaks for a rewrite that was left out as its cause, or for a graph of its own for each size."""
     if not sizes.fixed and "functions" in request.target.options.get("shapes", ()):
-        reason = "This network's graph depends on the size. Name one, or let each have its own:"
-        return ExportError(error.message, hint=f"{reason} --shapes functions --deployment ios18.")
+        several = sizes.description.replace(", ", ",") if sizes.choices else "64x64,128x128"
+        return ExportError(
+            f"{request.model}'s windows or transforms are written out for a size: one function for {request.target.title} takes "
+            f"one, not {sizes.description}",
+            hint=f"Name one size, or give each a function of its own: --size {several} --shapes functions --deployment ios18.",
+        )
     if request.sizes is not None or not request.without:
         return error
     return ExportError(error.message, hint=f"Without {', '.join(request.without)} a size may be needed: --size 128x128.")
