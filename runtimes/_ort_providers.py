@@ -96,18 +96,17 @@ def open_on_gpu(
             enable_fallback=0,
         )
     except Exception as error:  # ONNX Runtime's exceptions share no base class
-        raise _refused(error, wanted, model) from error
+        raise _refused(error, wanted, model, unloaded) from error
     if session.get_providers()[:1] != [wanted]:
-        why = "; ".join(unloaded) or "what ONNX Runtime printed above says why"
-        raise BackendMissingError(
-            f"{wanted} did not come up, and ONNX Runtime would have run on the processor without a word: {why}",
-            hint=_hint("Its libraries (CUDA, cuDNN, TensorRT) must be of the versions that it was built for."),
-        )
-    return session, placement(session) if tells else f"all on {wanted}: this ONNX Runtime refuses anything else"
+        raise _did_not_come_up(wanted, unloaded)
+    return session, placement(session, wanted) if tells else f"all on {wanted}: this ONNX Runtime refuses anything else"
 
 
-def placement(session: Any) -> str:
-    """How many operators went to which provider, in words; raises ArtifactError for operators on maps on the processor."""
+def placement(session: Any, wanted: str) -> str:
+    """How many operators went to which provider, in words.
+
+    Raises ArtifactError for operators on maps on the processor, or where the provider `wanted` took none.
+    """
     went: dict[str, Counter[str]] = {}
     for part in session.get_provider_graph_assignment_info():
         went.setdefault(part.ep_name, Counter()).update(node.op_type for node in part.get_nodes())
@@ -117,6 +116,11 @@ def placement(session: Any) -> str:
         raise ArtifactError(
             f"ONNX Runtime would run {strays.total()} operators on the processor, for which it has no kernel on the GPU: {named}",
             hint="Run it on the processor (--device cpu), or export it with standard operators (--target onnx).",
+        )
+    if wanted not in went:
+        raise ArtifactError(
+            f"{wanted} took none of the operators: {', '.join(sorted(went)) or 'nothing'} has them all",
+            hint="Run it without: --runtime ort --device cuda.",
         )
     counts = {name: kinds.total() for name, kinds in went.items()}
     return ", ".join(
@@ -133,10 +137,20 @@ def _preload(module: Any) -> list[str]:
     return [line.strip() for line in said.getvalue().splitlines() if line.startswith("Failed")]
 
 
-def _refused(error: Exception, wanted: str, model: Path | bytes) -> BackendMissingError | ArtifactError:
+def _did_not_come_up(wanted: str, unloaded: Sequence[str]) -> BackendMissingError:
+    why = "; ".join(unloaded) or "what ONNX Runtime printed above says why"
+    return BackendMissingError(
+        f"{wanted} did not come up, and ONNX Runtime would have run on the processor without a word: {why}",
+        hint=_hint("Its libraries (CUDA, cuDNN, TensorRT) must be of the versions that it was built for."),
+    )
+
+
+def _refused(error: Exception, wanted: str, model: Path | bytes, unloaded: Sequence[str]) -> BackendMissingError | ArtifactError:
     """The error for a session that ONNX Runtime did not make."""
     text = str(error).strip()
     name = "the model" if isinstance(model, bytes) else model.name
+    if "assigned to the default CPU EP" in text and unloaded:
+        return _did_not_come_up(wanted, unloaded)
     if "assigned to the default CPU EP" in text:
         return ArtifactError(
             f"{name} holds operators that ONNX Runtime would run on the processor, and this version does not say which",

@@ -140,7 +140,7 @@ def gpu_session(artifact: Artifact, wanted: Options, providers: Sequence[Provide
     opened = OrtSession(session, artifact.manifest, device="cuda")
     opened.settings |= {"placement": placed}
     for provider in providers:
-        used = session.get_provider_options()[provider.name]
+        used = session.get_provider_options().get(provider.name, {})
         stated = {name: used.get(name, value) for name, value in provider.options.items() if not name.endswith("_path")}
         opened.settings |= {f"{provider.name} {name}": value for name, value in stated.items()}
     return opened

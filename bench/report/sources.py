@@ -79,7 +79,8 @@ def _group(source: Source, key: str) -> Group | None:
     if not cells:
         return None
     named = [cell.ratio.to for cell in cells if cell.ratio]
-    plain = [cell.subject.key for cell in cells if not cell.subject.artifact and cell.subject.runtime == "pytorch"]
+    eager = [cell.subject for cell in cells if (cell.subject.runtime, cell.subject.precision) == ("pytorch", "fp32")]
+    plain = [subject.key for subject in eager if not subject.artifact]
     return Group(source=source, cells=tuple(cells), names=tuple(wording.names(cells)), reference=[*named, *plain, ""][0])
 
 

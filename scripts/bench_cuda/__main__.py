@@ -9,6 +9,9 @@ begun that will probably not end within --minutes; the same command, typed again
     scripts/bench-cuda esc --sizes hd --runtimes pytorch-compile      # runtimes of one piece apart, where together takes too long
     scripts/bench-cuda --render                   # anywhere, after: the table from the records
 
+A machine that keeps nothing: --records DIR writes into a folder that comes back; copy what is in it to docs/records/cuda, from
+where the next call knows what is done, and --render.
+
 PYTHON=python3 scripts/bench-cuda takes that Python as it is: PyTorch with CUDA, numpy, onnx, pillow, rich, safetensors and
 packaging are enough to measure; a runtime that is not there, or has no GPU, becomes a row that says so.
 """
@@ -48,9 +51,9 @@ class Piece:
     runtimes: tuple[str, ...]
 
     @property
-    def record(self) -> Path:
-        """Where its record goes."""
-        return RECORDS / f"{'-'.join((self.model, 'x4', self.size, *self.runtimes))}.json"
+    def file(self) -> str:
+        """What its record is called."""
+        return f"{'-'.join((self.model, 'x4', self.size, *self.runtimes))}.json"
 
     def group(self, artifacts: Path) -> Group:
         """Its cells, with what was exported before in `artifacts`."""
@@ -109,8 +112,8 @@ def measure(piece: Piece, artifacts: Path, asked: argparse.Namespace) -> Record:
         _, record = run(sweep, announce=lambda cell: say(f"  {_line(cell)}"))
     cells = tuple(replace(cell, output_png="", difference_png="") for cell in record.cells)
     record = replace(record, cells=cells)
-    piece.record.parent.mkdir(parents=True, exist_ok=True)
-    write_record(piece.record, record)
+    asked.records.mkdir(parents=True, exist_ok=True)
+    write_record(asked.records / piece.file, record)
     return record
 
 
@@ -137,8 +140,10 @@ def left_out() -> Iterator[str]:
                 yield f"{name}: it needs the package {runtime.package}, which is not installed"
 
 
-def _done(piece: Piece) -> bool:
-    return piece.record.exists() and any(cell.subject.runtime != REFERENCE for cell in read_record(piece.record).cells)
+def done(piece: Piece, *folders: Path) -> bool:
+    """Whether a record of it is in one of the folders, with more than the reference."""
+    found = [read_record(folder / piece.file) for folder in folders if (folder / piece.file).exists()]
+    return any(cell.subject.runtime != REFERENCE for record in found for cell in record.cells)
 
 
 def measure_all(pieces: Sequence[Piece], asked: argparse.Namespace) -> int:
@@ -181,6 +186,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--energy", action="store_true", help="read the GPU's meter too, a process more for each cell")
     parser.add_argument("--artifacts", type=Path, help="folder of what --prepare exported; default: exported anew")
     parser.add_argument("--prepare", type=Path, metavar="DIR", help="export into DIR and measure nothing; needs no GPU")
+    parser.add_argument("--records", type=Path, default=RECORDS, help="folder of the records; default: docs/records/cuda")
     parser.add_argument("--anew", action="store_true", help="measure pieces again whose record is there")
     parser.add_argument("--render", action="store_true", help="measure nothing, write the table from the records")
     return parser.parse_args()
@@ -203,11 +209,12 @@ def main() -> int:
             raise UsageError(f"{asked.artifacts} is no folder", hint=f"Make it: scripts/bench-cuda --prepare {asked.artifacts}")
         with tempfile.TemporaryDirectory() as name:
             asked.artifacts = asked.artifacts or Path(name)
-            failures = measure_all([piece for piece in pieces if asked.anew or not _done(piece)], asked)
+            failures = measure_all([piece for piece in pieces if asked.anew or not done(piece, asked.records, RECORDS)], asked)
     except EdgesrError as error:
         say(str(error))
         return error.exit_code
-    write_page()
+    if asked.records == RECORDS:
+        write_page()
     return failures
 
 

@@ -69,7 +69,6 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     copy.write_text(page.PAGE.read_text(encoding="utf-8"), encoding="utf-8")
     for name, value in (("RECORDS", tmp_path / "records"), ("PAGE", copy)):
         monkeypatch.setattr(page, name, value)
-    monkeypatch.setattr(module, "RECORDS", tmp_path / "records")
     return tmp_path
 
 
@@ -144,16 +143,17 @@ def test_a_piece_is_measured_by_the_harness_and_kept(elsewhere: Path, monkeypatc
 
     monkeypatch.setattr(module, "run", run)
     piece = Piece(model="vapsr", size="180x320", runtimes=("ort",))
-    assert not module._done(piece)
-    module.measure(piece, elsewhere, asked(seconds=3.0))
+    records = elsewhere / "records"
+    assert not module.done(piece, records)
+    module.measure(piece, elsewhere, asked(seconds=3.0, records=records))
     (sweep,) = swept
     assert (sweep.device, sweep.energy, sweep.protocol.seconds) == ("cuda", False, 3.0)
     assert {each.subject.runtime for each in sweep.groups[0].cells} == {"pytorch", "ort"}
-    kept = elsewhere / "records" / "vapsr-x4-180x320-ort.json"
+    kept = records / "vapsr-x4-180x320-ort.json"
     assert [each.output_png for each in read_record(kept).cells] == [""] * len(CELLS)
-    assert module._done(piece)
+    assert module.done(piece, elsewhere / "nowhere", records)
     write_record(kept, recorded(CELLS[0]))
-    assert not module._done(piece), "the reference alone is not a measurement"
+    assert not module.done(piece, records), "the reference alone is not a measurement"
 
 
 def test_what_was_exported_before_is_opened_as_it_is(elsewhere: Path, vapsr_s: Artifact) -> None:

@@ -133,6 +133,16 @@ def test_an_old_onnxruntime_can_only_refuse(planted: type[Planted], monkeypatch:
     with pytest.raises(ArtifactError, match="does not say which") as caught:
         opened()
     assert "--size" in caught.value.hint
+    line = "Failed to load libcudnn.so.9: no such file"
+    monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: print(line))  # noqa: T201  # as the real one does
+    with pytest.raises(BackendMissingError, match=r"did not come up.*libcudnn"):
+        opened()
+
+
+def test_a_provider_that_takes_nothing_is_not_what_was_asked_for(planted: type[Planted]) -> None:
+    planted.providers = [TENSORRT, CUDA, CPU]
+    with pytest.raises(ArtifactError, match=f"{TENSORRT} took none of the operators: {CPU}, {CUDA} has them all"):
+        open_on_gpu(b"", [Provider(name=TENSORRT, options={}), cuda()], session_options(Options()))
 
 
 @pytest.mark.parametrize(
@@ -161,7 +171,7 @@ def test_placement_by_the_real_thing(vapsr_s: Artifact) -> None:
     options.add_session_config_entry(_ort_providers._RECORD, "1")
     session = onnxruntime.InferenceSession(str(vapsr_s.path), options, providers=[CPU])
     with pytest.raises(ArtifactError, match=r"\d+ Conv"):
-        placement(session)
+        placement(session, CUDA)
 
 
 def test_the_real_session_tells(vapsr_s: Artifact) -> None:
