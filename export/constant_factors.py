@@ -2,8 +2,8 @@
 
 A network may average its kernel over symmetries, or make the matrices of a Fourier transform from the map's size. Left as
 operators, which keeps files of other targets small and costs nothing where the runtime computes them when it loads, such a kernel
-looks like one that is made at run time. What is only added, such as ESC's position biases, stays as operators: it would fill the
-file.
+looks like one that is made at run time. What is only added, such as ESC's position biases, fills a file when it is written out,
+and may stay as operators.
 """
 
 from collections.abc import Iterator
@@ -20,13 +20,16 @@ _SMALL = 1024
 _ANY = 2**31
 
 
-def with_constant_factors(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The graph in which whatever convolutions and products take is a constant where it follows from constants."""
+def with_constant_factors(model: onnx.ModelProto, *, tables: bool = False) -> onnx.ModelProto:
+    """The graph in which whatever convolutions and products take is a constant where it follows from constants.
+
+    tables: whether all else that follows from constants is written out too.
+    """
     made = ir.serde.deserialize_model(model)
     factors = set(_making_factors(made.graph))
 
     def wanted(node: ir.Node) -> bool:
-        return node in factors or all(value is None or _is_small(value) for value in node.inputs)
+        return tables or node in factors or all(value is None or _is_small(value) for value in node.inputs)
 
     onnxscript.optimizer.fold_constants(made, input_size_limit=0, output_size_limit=_ANY, should_fold=wanted)
     RemoveUnusedNodesPass()(made)

@@ -34,7 +34,9 @@ PrecisionName = Annotated[
 Shapes = Annotated[
     str | None, typer.Option(help="coreml, several sizes: enumerated (the default) or functions.", show_default=False)
 ]
-Tables = Annotated[str | None, typer.Option(help="coreml, ESC's biases: compact (the default) or constant.", show_default=False)]
+Tables = Annotated[
+    str | None, typer.Option(help="coreml, tensorrt, biases: compact (the default) or constant.", show_default=False)
+]
 Batch = Annotated[int, typer.Option("--batch", metavar="N", help="tensorrt: up to this many pictures at a time.")]
 Optimum = Annotated[
     str | None, typer.Option(metavar="HxW", help="tensorrt, a range: the size to be fast at (180x320).", show_default=False)

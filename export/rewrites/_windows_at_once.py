@@ -1,8 +1,8 @@
 """What attentions share whose windows are all attended to at once, in the form that TensorRT fuses: windows, heads, two products.
 
 TensorRT makes one kernel of MatMul, Add, Softmax and MatMul on (windows,heads,pixels,channels) in half precision where a head has
-16 to 256 channels, a multiple of 8; the scores are then never in memory.
-https://docs.nvidia.com/deeplearning/tensorrt/latest/inference-library/transformers-fused-attention.html
+16 to 256 channels, a multiple of 8, the same for queries, keys and values; the scores are then never in memory. (Its developer
+guide, "Multi-Head Attention Fusion", and docs.nvidia.com/deeplearning/tensorrt, "Fused Attention".)
 """
 
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgesr.export.onnx_functions import call, exporting, sizes
+from edgesr.export.rewrites._planes import spread
 
 _ALIGNED = 8
 _FEWEST = 16
@@ -52,10 +53,10 @@ def in_heads(x: Tensor, heads: int) -> Tensor:
     return x.reshape(x.shape[0], x.shape[1], heads, x.shape[2] // heads).transpose(1, 2)
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor, biases: Tensor | None = None) -> Tensor:
-    """softmax(Q·Kᵀ + B)·V: three of (windows,heads,pixels,d), biases (heads,pixels,pixels) -> (windows,pixels,heads·d)."""
+def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None) -> Tensor:
+    """softmax(Q·Kᵀ + B)·V: three of (windows,heads,pixels,d), bias (heads,pixels,pixels) -> (windows,pixels,heads·d)."""
     scores = query @ key.transpose(2, 3)
-    y: Tensor = (scores if biases is None else scores + biases).softmax(dim=3) @ value
+    y: Tensor = (scores if bias is None else scores + bias).softmax(dim=3) @ value
     return y.transpose(1, 2).flatten(2)
 
 
@@ -123,6 +124,55 @@ class Windows:
         return call(f"{name}{rolled}{kind}", (x, *lengths[1:]), attributes, like=x, shape=shape)
 
 
+def biases(table: Tensor, windows: Windows) -> Tensor:
+    """`spread(table, h, w)` as a function of ONNX: as a dozen operators for each attention it would take long to trace."""
+    h, w, heads = windows.h, windows.w, table.shape[0]
+    if not exporting():
+        return spread(table, h, w)
+    wide, high = 2 * w - 1, 2 * h - 1
+    attributes: dict[str, list[int]] = {
+        "copies_x": [1, 1, w],
+        "end_x": [w * wide],
+        "lines_x": [heads, 2 * h, w, wide],
+        "start_x": [w - 1],
+        "copies_y": [1, h, 1, 1],
+        "end_y": [h * high],
+        "lines_y": [heads, h, high, w, w],
+        "start_y": [h - 1],
+        "square": [heads, h * w, h * w],
+    }
+    return call("SpreadBiases", (table,), attributes, like=table, shape=(heads, h * w, h * w))
+
+
+_SPREAD = """
+SpreadBiases <copies_x: ints, end_x: ints, lines_x: ints, start_x: ints,
+  copies_y: ints, end_y: ints, lines_y: ints, start_y: ints, square: ints> (table) => (y) {
+  none = Constant <value_ints = [0]> ()
+  first = Constant <value_ints = [1]> ()
+  second = Constant <value_ints = [2]> ()
+  third = Constant <value_ints = [3]> ()
+  far = Constant <value_ints = [1048576]> ()
+  copies_x = Constant <value_ints: ints = @copies_x> ()
+  end_x = Constant <value_ints: ints = @end_x> ()
+  lines_x = Constant <value_ints: ints = @lines_x> ()
+  start_x = Constant <value_ints: ints = @start_x> ()
+  copies_y = Constant <value_ints: ints = @copies_y> ()
+  end_y = Constant <value_ints: ints = @end_y> ()
+  lines_y = Constant <value_ints: ints = @lines_y> ()
+  start_y = Constant <value_ints: ints = @start_y> ()
+  square = Constant <value_ints: ints = @square> ()
+  written_x = Tile (table, copies_x)
+  enough_x = Slice (written_x, none, end_x, second)
+  in_lines_x = Reshape (enough_x, lines_x)
+  moved_x = Slice (in_lines_x, start_x, far, third)
+  written_y = Tile (moved_x, copies_y)
+  enough_y = Slice (written_y, none, end_y, first)
+  in_lines_y = Reshape (enough_y, lines_y)
+  moved_y = Slice (in_lines_y, start_y, far, second)
+  of_queries = Transpose <perm = [0, 1, 3, 2, 4]> (moved_y)
+  y = Reshape (of_queries, square)
+}
+"""
 _ATTRIBUTES = """multiple: ints, less: ints, side: ints, across: ints, row: ints, list: ints, last: ints, down: ints, right: ints,
   up: ints, left: ints"""
 _SIZES = """
@@ -199,9 +249,10 @@ def _join(name: str, *, rolled: bool) -> str:
 """
 
 
-REFLECTED = (_cut("CutReflected", "reflect", rolled=False), _join("JoinWindows", rolled=False))
+REFLECTED = (_SPREAD, _cut("CutReflected", "reflect", rolled=False), _join("JoinWindows", rolled=False))
 """The ONNX functions of windows of a map that is continued by reflection and not rolled."""
 CONTINUED = (
+    _SPREAD,
     _cut("CutContinued", "constant", rolled=False),
     _join("JoinWindows", rolled=False),
     _cut("CutRolledContinued", "constant", rolled=True),

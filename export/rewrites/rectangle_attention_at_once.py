@@ -19,8 +19,18 @@ from torch import Tensor, nn
 
 from edgesr.export.rewrite import Refusal, Rewrite
 from edgesr.export.rewrites import rectangle_attention
-from edgesr.export.rewrites._planes import spread, with_zeros
-from edgesr.export.rewrites._windows_at_once import CONTINUED, Windows, attend, depthwise, filled, head_channels, in_heads, linear
+from edgesr.export.rewrites._planes import with_zeros
+from edgesr.export.rewrites._windows_at_once import (
+    CONTINUED,
+    Windows,
+    attend,
+    biases,
+    depthwise,
+    filled,
+    head_channels,
+    in_heads,
+    linear,
+)
 from edgesr.models._rgt_attention import REGIONS_APART, LocalAttention, RectangleAttention, conv
 
 _REGIONS = 4
@@ -38,8 +48,8 @@ class RectanglesAtOnce(nn.Module):
         down, right = (h // 2, w // 2) if rectangles.shifted else (0, 0)
         self.windows = Windows(h=h, w=w, multiple=multiple, down=down, right=right)
         with torch.no_grad():
-            biases = rectangles.pos(rectangles.rpe_biases).t().reshape(self.heads, 2 * h - 1, 2 * w - 1)
-        self.register_buffer("table", with_zeros(biases.flip(1, 2)))  # of key minus query; RGT's is of query minus key
+            table = rectangles.pos(rectangles.rpe_biases).t().reshape(self.heads, 2 * h - 1, 2 * w - 1)
+        self.register_buffer("table", with_zeros(table.flip(1, 2)))  # of key minus query; RGT's is of query minus key
 
     def forward(self, x: Tensor, own: int) -> Tensor:
         """own: how many channels of a head are the reference's."""
@@ -49,17 +59,21 @@ class RectanglesAtOnce(nn.Module):
             region = self._regions(x).unsqueeze(1)
             behind = (own, self.channels - own - _REGIONS)
             query, key = query + F.pad(REGIONS_APART * region, behind), key + F.pad(1 - region, behind)
-        y = attend(query, key, value, spread(self.table, self.windows.h, self.windows.w))
+        y = attend(query, key, value, biases(self.table, self.windows))
         return self.windows.joined(y, x)
 
     def _regions(self, x: Tensor) -> Tensor:
         """The one-hot region of every pixel of the rectangles that the map x (B,H,W,…) is cut into, (rectangles,h·w,4)."""
-        batch, (height, width) = x.shape[0], self.windows.whole(x)
-        row = (torch.arange(height) < self.windows.down).to(x.dtype).reshape(1, -1, 1, 1).expand(batch, -1, width, -1)
-        column = (torch.arange(width) < self.windows.right).to(x.dtype).reshape(1, 1, -1, 1).expand(batch, height, -1, -1)
-        row, column = self.windows.cut(torch.cat([row, column], dim=3)).chunk(2, dim=2)
-        stays, moves = torch.cat([1 - column, column], dim=2) * (1 - row), torch.cat([1 - column, column], dim=2) * row
-        return torch.cat([stays, moves], dim=2)
+        height, width = self.windows.whole(x)
+        rows, columns = _halves(height, self.windows.down, x), _halves(width, self.windows.right, x)
+        regions = (rows.reshape(1, -1, 1, 2, 1) * columns.reshape(1, 1, -1, 1, 2)).flatten(3)
+        return self.windows.cut(regions.expand(x.shape[0], -1, -1, -1))
+
+
+def _halves(length: int, moved: int, like: Tensor) -> Tensor:
+    """Of each position whether it stays when the first `moved` ones are rolled behind the last, and whether not, (L,2)."""
+    flag = (torch.arange(length) < moved).to(like.dtype)
+    return torch.stack([1 - flag, flag], dim=1)
 
 
 class LocalAttentionAtOnce(nn.Module):

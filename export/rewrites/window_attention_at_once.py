@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from edgesr.export.rewrite import Refusal, Rewrite
 from edgesr.export.rewrites import window_attention
-from edgesr.export.rewrites._planes import spread, with_zeros
-from edgesr.export.rewrites._windows_at_once import REFLECTED, Windows, attend, in_heads, linear
+from edgesr.export.rewrites._planes import with_zeros
+from edgesr.export.rewrites._windows_at_once import REFLECTED, Windows, attend, biases, in_heads, linear
 from edgesr.models._esc_blocks import WindowAttention
 
 
@@ -42,7 +42,7 @@ class WindowAttentionAtOnce(nn.Module):
         x = x.permute(0, 2, 3, 1)
         pixels = self.windows.cut(x)
         query, key, value = (in_heads(part, self.heads) for part in self.qkv(pixels).chunk(3, dim=2))
-        y = self.out(attend(query, key, value, spread(self.table, self.side, self.side)))
+        y = self.out(attend(query, key, value, biases(self.table, self.windows)))
         return self.windows.joined(y, x).permute(0, 3, 1, 2)
 
 

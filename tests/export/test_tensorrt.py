@@ -148,9 +148,20 @@ def test_a_graph_that_the_parser_refuses_is_no_artifact(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_position_biases_are_written_out_where_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = {"model": "esc-light", "sizes": parse_sizes("32x32"), "options": {"tables": "constant"}}
+    artifact = export(request(tmp_path / "out", precision="fp16", **asked))
+    biases = [tensor for tensor in onnx.load(artifact.path).graph.initializer if list(tensor.dims) == [4, 1024, 1024]]
+    assert [tensor.data_type for tensor in biases] == [onnx.TensorProto.FLOAT16] * 3
+    monkeypatch.setattr("edgesr.export.targets.tensorrt._LARGEST", artifact.manifest.model_bytes - 1)
+    with pytest.raises(ExportError, match="an ONNX file holds 2 GB at most"):
+        export(request(tmp_path / "again", precision="fp16", **asked))
+    assert not (tmp_path / "again").exists()
+
+
 def test_a_wrong_file_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def wrong(model: onnx.ModelProto) -> onnx.ModelProto:
-        made = with_constant_factors(model)
+    def wrong(model: onnx.ModelProto, *, tables: bool) -> onnx.ModelProto:
+        made = with_constant_factors(model, tables=tables)
         weight = made.graph.initializer[0]
         weight.raw_data = (1.01 * onnx.numpy_helper.to_array(weight)).tobytes()
         return made
