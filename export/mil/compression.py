@@ -36,7 +36,7 @@ def compressed(model: Any, compression: Compression) -> Any:
     version = model.get_spec().specificationVersion
     if version < _IOS16:
         raise UsageError(
-            f"{compression} weights need a deployment target of iOS 16 or newer", hint="Add --ios 16, or leave it out."
+            f"{compression} weights need a deployment target of iOS 16 or newer", hint="Add --deployment ios16, or leave it out."
         )
     optimize = importlib.import_module("coremltools.optimize.coreml")
     configure = partial(_configuration, optimize, kept=_ends(model))

@@ -24,7 +24,6 @@ from edgesr.export.target import Conversion
 from edgesr.levels import LEVELS
 from edgesr.tensors import SizeRule
 
-"""The largest value of a picture's colour; a network takes 1 for it."""
 _NAMESPACE = uuid.UUID("6f1c0a52-7a5b-4c39-9b57-2d0f3c3f5f10")
 """Of the identifiers in a package, which coremltools draws at random."""
 
