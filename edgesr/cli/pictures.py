@@ -20,7 +20,10 @@ ArtifactFolder = Annotated[Path | None, typer.Option("--artifact", metavar="DIR"
 ModelName = Annotated[str | None, typer.Option("--model", help="A reference to run in PyTorch, as `edgesr models` lists it.")]
 RuntimeName = Annotated[str | None, typer.Option("--runtime", help="Run the artifact in this runtime.")]
 Device = Annotated[
-    str | None, typer.Option("--device", help="Where it runs: cpu, cuda; in Core ML all, cpu, gpu or ane.", show_default=False)
+    str | None,
+    typer.Option(
+        "--device", help="Where it runs: cpu, cuda; in Core ML all, cpu, gpu or ane; in QNN a chip.", show_default=False
+    ),
 ]
 
 
