@@ -1,6 +1,5 @@
 """Qualcomm's NPU, from the request to what its emulator makes of a picture. Compiled and emulated: the smallest of sizes."""
 
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,7 +25,9 @@ from edgesr.export.verification import verify
 from edgesr.levels import levels_of
 from edgesr.runtime import Options
 from edgesr.runtimes import open_artifact
-from edgesr.runtimes._qnn.provider import qnn_version, quiet_output
+from edgesr.runtimes._qnn import emulator as emulator_module
+from edgesr.runtimes._qnn.emulator import Emulator
+from edgesr.runtimes._qnn.provider import qnn_version, wrapper_in
 from edgesr.tensors import Size, one_of, parse_sizes
 
 Command = Callable[..., Any]
@@ -113,6 +114,23 @@ def test_a_binary_of_another_chip_a_damaged_one_and_none_are_refused(copied: Art
     first.unlink()
     with pytest.raises(ArtifactError, match="cannot be read"):
         open_artifact(copied)
+
+
+@compiles
+def test_an_emulator_that_dies_is_an_error_and_an_interrupt_ends_it(compiled: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = np.zeros((1, 8, 12, 3), np.uint8)
+    dead, alive = (Emulator(wrapper_in(compiled.path), "sm8650") for _ in range(2))
+    dead._process.kill()
+    with pytest.raises(ArtifactError, match=r"the emulator failed with .*SIGKILL"):
+        dead.run(given)
+
+    def interrupted(stream: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(emulator_module, "_received", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        alive.run(given)
+    assert alive._process.poll() is not None
 
 
 @compiles
@@ -219,10 +237,3 @@ def test_a_wrapper_that_names_a_path_is_no_wrapper(tmp_path: Path) -> None:
     for wrong in (str(tmp_path / "net_qnn.bin"), "../net_qnn.bin", "other.bin"):
         with pytest.raises(ExportError, match="does not lie beside it"):
             finish_wrapper(written(wrong), {})
-
-
-def test_what_libraries_print_past_python_does_not_reach_standard_output(capfd: pytest.CaptureFixture[str]) -> None:
-    with quiet_output():
-        os.write(1, b"LIBNATIVE")
-    os.write(1, b"kept")
-    assert capfd.readouterr().out == "kept"
