@@ -94,11 +94,20 @@ class Finding:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Report:
+    """What a vendor's compiler says of what it made, which is no measurement. about: of what. facts: whole numbers are bytes."""
+
+    about: str
+    facts: dict[str, str | int]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Inspection:
-    """What a model file holds: how often each operator runs, the most frequent first, and what rules say of it."""
+    """What a model file holds: how often each operator runs, the most frequent first, what rules and compilers say of it."""
 
     operators: dict[str, int]
     findings: tuple[Finding, ...] = ()
+    reports: tuple[Report, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,6 +19,7 @@ from edgesr.runtime import Bound, Options, Runtime
 from edgesr.runtimes._qnn.chips import CHIPS
 from edgesr.runtimes._qnn.emulator import Emulator
 from edgesr.runtimes._qnn.provider import PACKAGE, emulated, qnn_version, session_options, wrapper_in
+from edgesr.runtimes._qnn.report import inspect
 from edgesr.tensors import FloatArray, SizeRule, size_of
 
 _CHIP = re.compile(rb"soc_type=(\w+);")
@@ -148,6 +149,7 @@ RUNTIME = Runtime(
     package=PACKAGE,
     extra="qnn",
     open=_open,
+    inspect=inspect,
     target="qnn",
     of_one_size=True,
     measures=not emulated(),

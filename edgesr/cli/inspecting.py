@@ -16,7 +16,7 @@ _SHOWN = 3
 
 
 def inspect_artifact(folder: Path, show: Output) -> None:
-    """Print what the manifest says, how often each operator runs, and what rules predict of it.
+    """Print what the manifest says, how often each operator runs, what rules predict of it and what its compiler reports.
 
     Raises ArtifactError for a folder that is no artifact or was changed, BackendMissingError where reading needs a package.
     """
@@ -59,6 +59,9 @@ def _inspected(inspection: Inspection) -> list[str | Table]:
         cells = [(each.rule, str(len(each.places)), each.predicted, _places(each), each.source) for each in inspection.findings]
         columns = ["rule", "times", "predicted", "where", "source"]
         lines.append(table("Predicted, not measured", columns, cells, numbers=["times"]))
+    for report in inspection.reports:
+        told = [(name, f"{fact / 1e6:.2f} MB" if isinstance(fact, int) else fact) for name, fact in report.facts.items()]
+        lines.append(table(f"{report.about}: the compiler's report, not measured on a device", ["", ""], told))
     return lines
 
 
