@@ -225,7 +225,8 @@ def test_the_smaller_graph_counts_and_the_asked_one_is_recorded(tmp_path: Path, 
     quick = replace(targets()["onnx"], proof=SIDE, options={"verify": ("quick", "full")})
     monkeypatch.setattr(request_module, "targets", lambda: {"onnx": quick})
     artifact = export(ExportRequest(model="vapsr-s", target_name="onnx", sizes=parse_sizes("24x24"), folder=tmp_path / "out"))
-    assert [edge.name for edge in artifact.manifest.parity] == ["rewritten", "artifact for 8x12"]
+    assert [edge.name for edge in artifact.manifest.parity] == ["rewritten", "graph", "artifact for 8x12"]
+    assert [each.input for each in artifact.manifest.parity[1].differences] == ["picture 1x3x24x24"]
     assert artifact.path.stem == "vapsr-s-x4-fp32-24x24"
     assert [each.input for each in verify(artifact.folder).edge.differences] == ["picture 1x3x24x24"]
 
