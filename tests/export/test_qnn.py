@@ -24,8 +24,9 @@ from edgesr.export.target import targets
 from edgesr.export.verification import verify
 from edgesr.levels import levels_of
 from edgesr.runtime import Options
-from edgesr.runtimes import open_artifact
+from edgesr.runtimes import open_artifact, qnn
 from edgesr.runtimes._qnn import emulator as emulator_module
+from edgesr.runtimes._qnn import provider
 from edgesr.runtimes._qnn.context_binary import read_context_binary
 from edgesr.runtimes._qnn.emulator import Emulator
 from edgesr.runtimes._qnn.provider import qnn_version, wrapper_in
@@ -98,6 +99,20 @@ def test_it_runs_again_wherever_it_lies_for_each_of_its_chips(copied: Artifact) 
         session.run(np.zeros((1, 3, 8, 8), np.float32))
     with pytest.raises(UsageError, match="no latency"):
         session.bind(image)
+
+
+@compiles
+def test_what_would_run_on_an_npu_runs_in_this_process_and_can_be_measured(
+    compiled: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a machine with an NPU, but for the library, which has its emulator here."""
+    monkeypatch.setattr(qnn, "emulated", lambda: False)
+    monkeypatch.setattr(provider, "emulated", lambda: False)
+    session = open_artifact(compiled)
+    assert session.settings["device"] == "HTP of sm8650"
+    bound = session.bind(picture(SIDE))
+    bound()
+    np.testing.assert_array_equal(bound.output(), session.run(picture(SIDE)))
 
 
 @compiles
