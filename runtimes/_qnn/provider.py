@@ -49,8 +49,8 @@ def open_session(
 ) -> "onnxruntime.InferenceSession":
     """A session whose nodes all run on the HTP; whatever ONNX Runtime raises is passed on.
 
-    options: of the provider. entries: of the session. severity: of what ONNX Runtime logs, 2 from warnings on, 4 nothing, for errors
-    are raised, too. Raises BackendMissingError where the provider's library cannot be loaded.
+    options: of the provider. entries: of the session. severity: of what ONNX Runtime logs, 2 from warnings on, 4 nothing: errors
+    are raised. Raises BackendMissingError where the provider's library cannot be loaded.
     """
     import onnxruntime
 
