@@ -6,7 +6,7 @@ accidents, not attacks: whoever alters a file on purpose can alter the digest to
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -117,6 +117,14 @@ class Manifest:
             return self.model_files[0].sha256
         return hashlib.sha256("".join(f"{file.name} {file.sha256}\n" for file in self.model_files).encode()).hexdigest()
 
+    @property
+    def identity(self) -> str:
+        """SHA-256 of the manifest without what is known only once the model file is there: its name, parity and files.
+
+        A model file can name it in its own metadata.
+        """
+        return digest(replace(self, artifact="", parity=(), files=()).to_json())
+
     def to_json(self) -> dict[str, Any]:
         """The manifest as `manifest.json` holds it; every edge also carries its extremes, and no profiles are left out."""
         data = asdict(self)
@@ -142,7 +150,9 @@ class Artifact:
         return self.folder / self.manifest.artifact
 
     def check_files(self) -> None:
-        """Raise ArtifactError when a file of the manifest is missing or is not the one that was written."""
+        """Raise ArtifactError when a file of the manifest is missing or is not the one that was written, or a model's folder
+        holds another.
+        """
         for file in self.manifest.files:
             path = self.folder / file.name
             if not path.is_file():
@@ -153,6 +163,10 @@ class Artifact:
                     f"{path} was changed after the export: sha256 {seen[:12]}…, expected {file.sha256[:12]}…",
                     hint="Export the model again.",
                 )
+        known = {file.name for file in self.manifest.files}
+        for path in self.path.rglob("*") if self.path.is_dir() else ():
+            if path.is_file() and path.relative_to(self.folder).as_posix() not in known:
+                raise ArtifactError(f"{path} was added after the export", hint="Delete it, or export the model again.")
 
 
 def function_name(size: Size) -> str:

@@ -16,7 +16,6 @@ from edgesr.artifact import (
     Manifest,
     RewriteInfo,
     TensorInfo,
-    digest,
     files_in,
     read_artifact,
     replaceable_files,
@@ -156,7 +155,7 @@ def _conversion(
             "licence": family.licence,
             "weights": "untrained" if draft.weights == "untrained" else f"{draft.weights['name']} ({draft.weights['kind']})",
             "version": draft.tools["edgesr"],
-            "request": digest(draft.to_json()),
+            "manifest": draft.identity,
         },
     )
 
@@ -255,6 +254,6 @@ def _manifest(request: ExportRequest, reference: Reference, sizes: SizeRule, app
         rewrites=tuple(RewriteInfo(name=step.name, matches=len(step.matches)) for step in applied if step.matches),
         parity=(),
         files=(),
-        tools={name: metadata.version(name) for name in _TOOLS},
+        tools={name: metadata.version(name) for name in sorted({*_TOOLS, request.target.package} - {""})},
         profiles=request.profiles,
     )

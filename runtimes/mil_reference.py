@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgesr.artifact import Artifact, function_name
-from edgesr.errors import ArtifactError, UsageError
+from edgesr.errors import UsageError
 from edgesr.levels import floats_of, levels_of
 from edgesr.runtime import Bound, Inspection, Options, Runtime
+from edgesr.runtimes._mil.description import check_description
 from edgesr.runtimes._mil.placement import findings, operators
 from edgesr.runtimes._mil.program import Package
 from edgesr.tensors import FloatArray, Size, SizeRule, size_of
@@ -34,8 +35,9 @@ class MilSession:
         self.scale = manifest.scale
         self.sizes: SizeRule = manifest.sizes
         self._picture = (manifest.input.is_picture, manifest.output.is_picture)
-        self._package = Package(artifact.path)
-        self._functions = self._package.functions
+        package = Package(artifact.path)
+        check_description(package, manifest)
+        self._functions = package.functions
         self._ways: dict[str, _Way] = {}
         self.settings = {"evaluated by": "edgesr with PyTorch, not by Core ML", "rounding": "as the file declares"}
 
@@ -63,16 +65,6 @@ class MilSession:
     def _way(self, size: Size) -> _Way:
         """The function for the size, which is made ready once."""
         name = "main" if "main" in self._functions else function_name(size)
-        if name not in self._functions:
-            raise ArtifactError(f"the package has no function {name}", hint="Export the model again.")
-        for declared, picture in zip((self._package.inputs(name), self._package.outputs(name)), self._picture, strict=True):
-            (feature,) = declared
-            if feature.image != ("RGB" if picture else ""):
-                raise ArtifactError(
-                    f"{feature.name} of the package is {feature.image or 'an array'}, its manifest says "
-                    f"{'a picture, RGB' if picture else 'an array'}",
-                    hint="Export the model again.",
-                )
         if name not in self._ways:
             from edgesr.runtimes._mil.evaluation import Evaluator  # brings PyTorch, which other runtimes are measured without
 

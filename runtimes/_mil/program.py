@@ -66,7 +66,7 @@ class Feature:
 
 
 class Package:
-    """A saved `.mlpackage`; raises ArtifactError for one that cannot be read."""
+    """A saved `.mlpackage`; raises ArtifactError for one that cannot be read. model: the file with the message `spec`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -74,8 +74,8 @@ class Package:
             manifest = json.loads((folder / "Manifest.json").read_text(encoding="utf-8"))
             root = manifest["itemInfoEntries"][manifest["rootModelIdentifier"]]["path"]
             self.spec = importlib.import_module("coremltools.proto.Model_pb2").Model()
-            self._model = _inside(folder / "Data", root)
-            self.spec.ParseFromString(self._model.read_bytes())
+            self.model = _inside(folder / "Data", root)
+            self.spec.ParseFromString(self.model.read_bytes())
         except ImportError:
             raise
         except Exception as error:  # whatever a damaged file makes of the protocol's parser
@@ -87,7 +87,7 @@ class Package:
     def functions(self) -> dict[str, Function]:
         """The networks by name; `main` where there is one. Raises ArtifactError where a part of them is missing or damaged."""
         try:
-            read = _Reader(self._model.parent)
+            read = _Reader(self.model.parent)
             return {name: read.function(name, message) for name, message in self.spec.mlProgram.functions.items()}
         except ArtifactError:
             raise

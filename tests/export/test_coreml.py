@@ -1,6 +1,7 @@
 """The Core ML target, from the command to the evaluated package."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -56,7 +57,9 @@ def test_the_package_says_what_it_is(pictures: Artifact) -> None:
     assert told.versionString == pictures.manifest.tools["edgesr"]
     assert "vapsr-s" in told.shortDescription
     assert told.userDefined["edgesr.precision"] == "fp16"
-    assert len(told.userDefined["edgesr.request"]) == 64
+    assert told.userDefined["edgesr.manifest"] == pictures.manifest.identity
+    assert not any("date" in name for name in told.userDefined)  # for the same bytes tomorrow
+    assert pictures.manifest.tools["coremltools"]
 
 
 def test_pictures_come_back_within_a_level(pictures: Artifact) -> None:
@@ -157,24 +160,95 @@ def test_a_tampered_package_is_noticed(pictures: Artifact, tmp_path: Path) -> No
         verify(folder)
 
 
-@pytest.mark.parametrize("where", ["input", "output"])
-def test_another_order_of_colours_is_noticed(where: str, pictures: Artifact, tmp_path: Path) -> None:
+def _plant_version(spec: Any) -> None:
+    spec.specificationVersion = 9
+
+
+def _plant_colours(spec: Any) -> None:
+    colours = spec.description.input[0].type.imageType
+    colours.colorSpace = type(colours).BGR
+
+
+def _plant_grey(spec: Any) -> None:
+    colours = spec.description.output[0].type.imageType
+    colours.colorSpace = type(colours).GRAYSCALE
+
+
+def _plant_width(spec: Any) -> None:
+    spec.description.input[0].type.imageType.width = 40
+
+
+def _plant_choice(spec: Any) -> None:
+    sizes = spec.description.input[0].type.imageType.enumeratedSizes.sizes
+    sizes.add(height=24, width=32)
+    sizes.add(height=48, width=64)
+
+
+def _plant_range(spec: Any) -> None:
+    sides = spec.description.input[0].type.imageType.imageSizeRange
+    for side, low in ((sides.heightRange, 24), (sides.widthRange, 32)):
+        side.lowerBound, side.upperBound = low, 512
+
+
+def _plant_output(spec: Any) -> None:
+    spec.description.output[0].type.imageType.height = 48
+
+
+def _plant_single_precision(spec: Any) -> None:
+    (block,) = spec.mlProgram.functions["main"].block_specializations.values()
+    convolution = next(each for each in reversed(block.operations) if each.type == "conv")
+    convolution.outputs[0].type.tensorType.dataType = 11  # FLOAT32
+
+
+def _plant_identity(spec: Any) -> None:
+    spec.description.metadata.userDefined["edgesr.manifest"] = "0" * 64
+
+
+def _plant_name(spec: Any) -> None:
+    spec.mlProgram.functions["other"].CopyFrom(spec.mlProgram.functions["main"])
+
+
+@pytest.mark.parametrize(
+    ("plant", "message"),
+    [
+        (_plant_version, "deployment target: ios18; its manifest says ios16"),
+        (_plant_colours, "input: input, a picture, BGR; its manifest says input, a picture, RGB"),
+        (_plant_grey, "output: output, a picture, GRAYSCALE; its manifest says output, a picture, RGB"),
+        (_plant_width, "input size: 24x40; its manifest says 24x32"),
+        (_plant_choice, "input size: 24x32, 48x64; its manifest says 24x32"),
+        (_plant_range, "input size: 24x32 to 512x512; its manifest says 24x32"),
+        (_plant_output, "output size: 48x128; its manifest says 96x128"),
+        (_plant_single_precision, "precision: FLOAT16, FLOAT32; its manifest says FLOAT16"),
+        (_plant_identity, "edgesr.manifest: 000"),
+        (_plant_name, "functions: main, other; its manifest says main"),
+    ],
+)
+def test_a_package_that_its_manifest_does_not_describe_is_refused(
+    plant: Callable[[Any], None], message: str, pictures: Artifact, tmp_path: Path
+) -> None:
     folder = tmp_path / "copy"
     shutil.copytree(pictures.folder, folder)
     copy = read_artifact(folder)
     package = Package(copy.path)
-    (feature,) = getattr(package.spec.description, where)
-    feature.type.imageType.colorSpace = type(feature.type.imageType).BGR
-    next(copy.path.rglob("*.mlmodel")).write_bytes(package.spec.SerializeToString())
-    with pytest.raises(ArtifactError, match=f"{where} of the package is BGR, its manifest says a picture, RGB"):
-        open_artifact(copy).run(np.zeros((1, 3, 24, 32), np.float32))
+    plant(package.spec)
+    package.model.write_bytes(package.spec.SerializeToString())
+    with pytest.raises(ArtifactError, match=re.escape(message)):
+        open_artifact(copy)
+
+
+def test_a_file_that_is_no_part_of_the_package_is_noticed(pictures: Artifact, tmp_path: Path) -> None:
+    shutil.copytree(pictures.folder, tmp_path / "copy")
+    copy = read_artifact(tmp_path / "copy")
+    (copy.path / "Data" / "more.bin").write_bytes(b"0")
+    with pytest.raises(ArtifactError, match=r"more\.bin was added after the export"):
+        copy.check_files()
 
 
 def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("edgesr.export.mil.package._save", full)
+    monkeypatch.setattr("edgesr.export.mil.package._describe", full)
     with pytest.raises(ArtifactError, match="No space left"):
         export(request(tmp_path / "out"))
     assert list(tmp_path.iterdir()) == []
