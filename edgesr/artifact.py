@@ -17,7 +17,7 @@ from edgesr.parity import Budget, Difference, Edge
 from edgesr.tensors import Precision, Size, SizeRule
 
 MANIFEST = "manifest.json"
-_SCHEMA = 3
+_SCHEMA = 4
 
 
 @dataclass(frozen=True, kw_only=True)

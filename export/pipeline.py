@@ -73,7 +73,7 @@ def export(request: ExportRequest, *, progress: Progress = silent) -> Artifact:
         edges: list[Edge] = [rewritten_edge]
         draft = _manifest(request, reference, sizes, applied)
         if draft.precision == "fp16" and not target.rounds:
-            graphs, half = _halved(graphs, inputs, outputs, request, progress)
+            graphs, half = _halved(graphs, inputs, outputs, request, draft.budget.psnr_db, progress)
             draft = replace(draft, islands=half.islands)
             edges.append(half.edge)
 
@@ -124,11 +124,16 @@ def _any_batch(rule: SizeRule, request: ExportRequest) -> bool:
 
 
 def _halved(
-    graphs: dict[SizeRule, onnx.ModelProto], inputs: Pictures, outputs: Pictures, request: ExportRequest, progress: Progress
+    graphs: dict[SizeRule, onnx.ModelProto],
+    inputs: Pictures,
+    outputs: Pictures,
+    request: ExportRequest,
+    psnr_db: float,
+    progress: Progress,
 ) -> tuple[dict[SizeRule, onnx.ModelProto], HalfGraph]:
     """The only graph in half precision, and what stayed in float32."""
     ((rule, graph),) = graphs.items()
-    half = half_precision(graph, inputs, outputs, psnr_db=_budget(request).psnr_db, half_io=request.half_io, progress=progress)
+    half = half_precision(graph, inputs, outputs, psnr_db=psnr_db, half_io=request.half_io, progress=progress)
     return {rule: half.graph}, half
 
 
@@ -174,10 +179,13 @@ def _with_hint(error: ExportError, sizes: SizeRule, request: ExportRequest) -> E
     return ExportError(error.message, hint=f"Without {', '.join(request.without)} a size may be needed: --size 128x128.")
 
 
-def _budget(request: ExportRequest) -> Budget:
+def _budget(request: ExportRequest, reference: Reference) -> Budget:
+    """Of the precision, and as asked for. Seeded weights make numbers far beyond a picture's, which few bits miss by levels."""
     precision = request.precision_of_target
     budget = request.target.budgets.get(precision) or BUDGETS[precision]
-    return budget if request.budget_db is None else replace(budget, psnr_db=request.budget_db)
+    if reference.weights.kind == "untrained":
+        budget = replace(budget, beyond_level=None)
+    return budget if request.budget_db is None else replace(budget, psnr_db=request.budget_db, beyond_level=None)
 
 
 def _stem(request: ExportRequest, reference: Reference) -> str:
@@ -245,7 +253,7 @@ def _manifest(request: ExportRequest, reference: Reference, sizes: SizeRule, app
         precision=request.precision_of_target,
         options=request.options_of_target,
         islands=(),
-        budget=_budget(request),
+        budget=_budget(request, reference),
         weights="untrained" if weights.sha256 is None else {"kind": weights.kind, "name": weights.name, "sha256": weights.sha256},
         sizes=sizes,
         reach=spec.reach,

@@ -45,6 +45,26 @@ def test_a_difference_within_the_budget_passes() -> None:
         BUDGET.check(edge("artifact", [("noise", REFERENCE, REFERENCE * (1 + 2e-4))]))
 
 
+def test_a_picture_may_not_become_brighter_than_its_budget_allows() -> None:
+    strict = Budget(relative_l2=1e-2, psnr_db=50, shift=4e-4)
+    alternating = REFERENCE + 1e-3 * np.array([1, -1, 1, -1])
+    strict.check(edge("artifact", [("picture", REFERENCE, alternating)]))
+    with pytest.raises(ParityError, match=r"\+0\.26 levels of 255 in the mean \(at most 0\.10\)"):
+        strict.check(edge("artifact", [("picture", REFERENCE, REFERENCE + 1e-3)]))
+    strict.check(edge("artifact", [("noise", REFERENCE, REFERENCE + 1e-3)]))
+
+
+def test_few_numbers_of_a_picture_may_be_off_by_a_level() -> None:
+    strict = Budget(relative_l2=1, psnr_db=10, beyond_level=0.05)
+    actual = REFERENCE.copy()
+    actual[0, 0, 0, :2] += 1.1 / 255
+    strict.check(edge("artifact", [("picture", REFERENCE, actual)]))
+    actual[0, 0, 0, 2] += 1.1 / 255
+    with pytest.raises(ParityError, match=r"6\.25% of its numbers differ by more than 1/255") as refused:
+        strict.check(edge("artifact", [("picture", REFERENCE, actual)]))
+    assert "--budget" in refused.value.hint
+
+
 def test_a_reference_of_zeros_differs_from_anything_else() -> None:
     assert difference("black", REFERENCE * 0, REFERENCE).relative_l2 == math.inf
     assert difference("black", REFERENCE * 0, REFERENCE * 0).relative_l2 == 0
