@@ -137,13 +137,13 @@ def _describe(path: Path, asked: Conversion) -> None:
     """Write into the package what it is, as Xcode shows it, in place of coremltools' own notes: the date is among them."""
     saved, facts = Package(path), asked.facts
     told, picture = saved.spec.description, asked.options["io"] == "image"
-    numbers = "with 8 bits for each colour" if picture else "in [0,1], not clamped, as (1,3,height,width)"
+    numbers = "picture, 0 to 255 for each colour" if picture else "in [0,1], not clamped, as (1,3,height,width)"
     rules = {function_name(sizes.minimum): sizes for sizes in asked.graphs}
     (*_, last) = asked.graphs
     for described in told.functions or [told]:
         sizes = rules[described.name] if told.functions else last
         (given,), (result,) = described.input, described.output
-        given.shortDescription = f"RGB {numbers}; height x width: {sizes.description}"
+        given.shortDescription = f"RGB {numbers}; height x width in pixels: {sizes.description}"
         result.shortDescription = f"RGB {numbers}, of {facts['scale']} times the height and width"
     about = told.metadata
     about.author = f"{facts['title']}, {facts['paper']}"
