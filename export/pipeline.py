@@ -29,7 +29,7 @@ from edgesr.export.parity_inputs import as_pictures, noise_input, odd_size, pari
 from edgesr.export.request import ExportRequest
 from edgesr.export.rewrite import Applied, Step, apply_plan, plan
 from edgesr.export.target import Conversion
-from edgesr.export.verification import BUDGETS, artifact_edge, reference_outputs
+from edgesr.export.verification import BUDGETS, artifact_edge, edge_elsewhere, reference_outputs
 from edgesr.files import staged_folder
 from edgesr.pages import keep_pages
 from edgesr.parity import Budget, Edge, edge
@@ -84,6 +84,9 @@ def export(request: ExportRequest, *, progress: Progress = silent) -> Artifact:
             artifact = Artifact(folder=stage, manifest=replace(draft, artifact=form.name))
             measured = artifact_edge(artifact, inputs, outputs, progress)
             draft.budget.check(measured)
+            if elsewhere := edge_elsewhere(artifact, inputs, outputs, progress):
+                draft.budget.check(elsewhere)
+                edges.append(elsewhere)
             edges.append(measured if form == forms[0] else replace(measured, name=f"artifact as {form.suffix}"))
         write_manifest(stage, replace(draft, artifact=forms[0].name, parity=tuple(edges), files=files_in(stage)))
     return read_artifact(folder)

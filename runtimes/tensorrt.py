@@ -7,8 +7,9 @@ import shlex
 from functools import partial
 from pathlib import Path
 
-from edgesr.artifact import Artifact
+from edgesr.artifact import Artifact, Profile
 from edgesr.backends import require
+from edgesr.errors import ArtifactError
 from edgesr.runtime import Options, Runtime
 from edgesr.runtimes._trt.cuda import CudaDevice
 from edgesr.runtimes._trt.engines import usable_engines
@@ -24,7 +25,7 @@ def _open(artifact: Artifact, _options: Options) -> TensorrtSession:
     machine = here()
     runnables = [
         Runnable(
-            load=partial(_load, artifact, path),
+            load=partial(_load, artifact, path, manifest.profile),
             profile=manifest.profile,
             facts={"engine": path.stem, "TF32": manifest.options.get("tf32", "unknown")},
         )
@@ -35,9 +36,12 @@ def _open(artifact: Artifact, _options: Options) -> TensorrtSession:
     return TensorrtSession(runnables, device, artifact.manifest, settings, folder=shlex.quote(str(artifact.folder)))
 
 
-def _load(artifact: Artifact, path: Path) -> LoadedEngine:
+def _load(artifact: Artifact, path: Path, profile: Profile) -> LoadedEngine:
     engine = load(path.read_bytes(), path.name)
     engine.check(artifact.manifest, path.name)
+    if engine.profile(artifact.manifest.input.name) != profile:
+        again = "Build it again: edgesr build DIR --again"
+        raise ArtifactError(f"{path.name} takes other shapes than its manifest says", hint=again)
     return engine
 
 

@@ -125,9 +125,13 @@ def write_engine(folder: Path, manifest: EngineManifest, plan: bytes) -> None:
         ) from error
 
 
+def _delete(path: Path) -> str:
+    """What to do with an engine that is of no use, whatever it was built with, and with a file that belongs to none."""
+    return f"Delete it: rm {shlex.quote(str(path.with_suffix('')))}.*\nThen build it again: edgesr build DIR"
+
+
 def read_manifest(path: Path) -> EngineManifest:
     """Read NAME.json; raises ArtifactError."""
-    again = "Build the engine again: edgesr build DIR --again"
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         if data["schema"] != _SCHEMA or data["digest"] != digest(data):
@@ -136,21 +140,20 @@ def read_manifest(path: Path) -> EngineManifest:
         known = {field.name: data[field.name] for field in fields(EngineManifest)}
         manifest = EngineManifest(**{**known, "profile": Profile(**shapes)})
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ArtifactError(f"{path} cannot be read: {error}", hint=again) from error
+        raise ArtifactError(f"{path} is no manifest of an engine: {error}", hint=_delete(path)) from error
     if manifest.engine != path.with_suffix(".engine").name:
-        raise ArtifactError(f"{path} is about {manifest.engine!r}, another file", hint=again)
+        raise ArtifactError(f"{path} is about {manifest.engine!r}, another file", hint=_delete(path))
     return manifest
 
 
 def check_bytes(path: Path, manifest: EngineManifest) -> None:
     """Raise ArtifactError when the engine is missing or is not the file that its manifest is about."""
-    again = "Build the engine again: edgesr build DIR --again"
     if not path.is_file():
-        raise ArtifactError(f"{path} is missing; only its manifest is there", hint=again)
+        raise ArtifactError(f"{path} is missing; only its manifest is there", hint=_delete(path))
     seen = sha256_of(path)
     if seen != manifest.sha256:
         raise ArtifactError(
-            f"{path} was changed after the build: sha256 {seen[:12]}…, expected {manifest.sha256[:12]}…", hint=again
+            f"{path} was changed after the build: sha256 {seen[:12]}…, expected {manifest.sha256[:12]}…", hint=_delete(path)
         )
 
 

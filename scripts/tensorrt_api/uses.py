@@ -163,8 +163,8 @@ class Checker:
                 return found[0] or found[1]
             case ast.Subscript(value=holder, slice=held):
                 kinds = [self._annotated(one, scope) for one in (held.elts if isinstance(held, ast.Tuple) else [held])]
-                found = next(filter(None, reversed(kinds)), "")
-                return found if ast.unparse(holder).endswith("Optional") or not found else f"{_EACH}{found}"
+                inner = next(filter(None, reversed(kinds)), "")
+                return inner if ast.unparse(holder).endswith("Optional") or not inner else f"{_EACH}{inner}"
         return self._kind(annotation, scope).removeprefix("type:")
 
     def _kind(self, node: ast.expr | None, scope: Scope) -> Kind:

@@ -104,7 +104,7 @@ def test_an_interrupt_leaves_nothing(nearest: Path, tmp_path: Path, number: sign
     """While it waits for the next picture of a stream."""
     earlier = signal.signal(signal.SIGINT, signal.default_int_handler)  # for what runs in the background may be deaf to it
     try:
-        words = [nearest, engine(tmp_path, FIXED), "-", tmp_path / "out", "--trust"]
+        words: list[str | Path] = [nearest, engine(tmp_path, FIXED), "-", tmp_path / "out", "--trust"]
         with subprocess.Popen(words, stdin=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0) as process:
             assert process.stdin is not None
             assert process.stderr is not None

@@ -126,7 +126,7 @@ def test_a_changed_engine_is_not_loaded(built: Artifact, board: Board) -> None:
     engine(built).write_bytes(engine(built).read_bytes() + b" ")
     with pytest.raises(ArtifactError, match="was changed after the build") as caught:
         opened(built)
-    assert "--again" in caught.value.hint
+    assert f"rm '{engine(built).with_suffix('')}'.*" in caught.value.hint
 
 
 def test_a_lost_engine_is_said(edgesr: Command, built: Artifact, board: Board) -> None:
@@ -160,9 +160,18 @@ def test_a_damaged_manifest_is_said(built: Artifact, board: Board, change: str) 
         path.write_text(json.dumps({**changed[change], **({} if change == "digest" else {"digest": digest(changed[change])})}))
     else:
         path.write_text(change)
-    with pytest.raises(ArtifactError, match=r"cannot be read|is about") as caught:
+    with pytest.raises(ArtifactError, match=r"is no manifest of an engine|is about") as caught:
         opened(built)
-    assert "--again" in caught.value.hint
+    assert f"rm '{engine(built).with_suffix('')}'.*" in caught.value.hint
+
+
+def test_an_engine_of_other_shapes_than_its_manifest_says(built: Artifact, board: Board) -> None:
+    path = engine(built).with_suffix(".json")
+    data = json.loads(path.read_text())
+    data["profile"]["maximum"] = [1, 4096, 4096]
+    path.write_text(json.dumps({**data, "digest": digest(data)}))
+    with pytest.raises(ArtifactError, match="takes other shapes than its manifest says"):
+        ran(built)
 
 
 def test_an_engine_that_tensorrt_refuses(built: Artifact, board: Board) -> None:
