@@ -1,16 +1,17 @@
 """A folder around an artifact for TensorRT, to be copied onto a Jetson: runners in Python and C++, tests, what to type there."""
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edgesr.artifact import MANIFEST, Artifact, Manifest, Profile
+from edgesr.artifact import Artifact, Manifest, Profile, write_manifest
 from edgesr.errors import ArtifactError
 from edgesr.kit.golden import Golden, golden
 from edgesr.kit.package import filled_templates, staged_kit, write_file, write_test_data
 from edgesr.kit.range_vectors import range_vectors
 from edgesr.kit.source import export_command, read_source, seams, tiling_beyond, weights_in_words
 from edgesr.kit.vectors import vectors
+from edgesr.recorded import RECORDED
 from edgesr.runtimes._trt.recipe import BuildOptions
 from edgesr.runtimes._trt.trtexec import trtexec_line
 from edgesr.tensors import Size
@@ -57,10 +58,15 @@ def write_jetson_kit(folder: Path, *, output: Path | None = None) -> JetsonKit:
 
 
 def _copy(artifact: Artifact, target: Path) -> None:
-    """The whole artifact, so that `edgesr build` and `edgesr verify` take it too."""
-    for name in (MANIFEST, *(file.name for file in artifact.manifest.files)):
-        (target / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(artifact.folder / name, target / name)
+    """The artifact as `edgesr build` takes it, without the recorded outputs, which are many times the model's size.
+
+    `check.py` has one of them as a picture; `edgesr verify` takes the artifact where the export's own file is put beside it.
+    """
+    files = tuple(file for file in artifact.manifest.files if file.name != RECORDED)
+    for file in files:
+        (target / file.name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(artifact.folder / file.name, target / file.name)
+    write_manifest(target, replace(artifact.manifest, files=files))
 
 
 def _engines(manifest: Manifest) -> dict[str, Profile]:

@@ -7,7 +7,7 @@ from weakref import WeakSet
 import numpy as np
 
 from edgesr.artifact import Manifest, Profile
-from edgesr.errors import SizeError, UsageError
+from edgesr.errors import NoEngineError, SizeError, UsageError
 from edgesr.runtime import Bound
 from edgesr.runtimes._trt.device import Device, Engine
 from edgesr.runtimes._trt.lane import Lane
@@ -73,8 +73,8 @@ class TensorrtSession:
     def run(self, image: FloatArray) -> FloatArray:
         """Image (N,3,H,W) RGB in [0,1] -> (N,3,sH,sW), not clamped.
 
-        Raises SizeError for a size outside `sizes`, DeviceMemoryError, with a size that fits, when the device has not enough
-        memory.
+        Raises SizeError for a size outside `sizes` (NoEngineError where an engine for it can be built), DeviceMemoryError, with a
+        size that fits, when the device has not enough memory.
         """
         index = self._choose(image)
         if index not in self._lanes:
@@ -117,11 +117,11 @@ class TensorrtSession:
         index = best_for(self._profiles, size)
         if index is None:
             self._refuse(size)
-            raise SizeError(f"no engine here takes {size}", hint=f"Build one: edgesr build {self._folder} --size {size}")
+            raise NoEngineError(f"no engine here takes {size}", hint=f"Build one: edgesr build {self._folder} --size {size}")
         return index
 
     def _refuse(self, size: Size) -> None:
-        """Raise SizeError for a size that none of the engines takes; the next step depends on whether the artifact does."""
+        """Raise SizeError for a size that none of the engines takes, NoEngineError where the artifact does."""
         try:
             self.sizes.check(size)
         except SizeError as error:
@@ -129,7 +129,7 @@ class TensorrtSession:
                 self._manifest.sizes.check(size)
             except SizeError:
                 raise error from None
-            raise SizeError(
+            raise NoEngineError(
                 error.message,
                 hint=f"The artifact takes it: edgesr build {self._folder} --size {size}",
             ) from error

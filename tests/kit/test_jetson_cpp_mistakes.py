@@ -51,7 +51,7 @@ def test_pictures_that_are_none(nearest: Path, tmp_path: Path, data: bytes, said
         (f"{FIXED} half", [], 1, "does not take and give float32"),
         (f"{FIXED} names", [], 1, "has a tensor other"),
         ("24 32 24 32 3", [], 1, "does not give 48x64 (HxW)"),
-        ("51 16 64 80 2", [], 2, "50x90 (HxW) is too small: this engine takes 51x16"),
+        ("51 16 64 80 2", [], 1, "50x90 (HxW) is too small: this engine takes 51x16"),
         (FIXED, ["--overlap", "12"], 2, "leaves nothing of a tile of 24"),
         (FIXED, ["--tile", "0"], 2, "is none"),
         (FIXED, ["--tile", "much"], 2, "'much' is no number"),

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgesr.errors import DeviceError, SizeError, UsageError
+from edgesr.errors import DeviceError, NoEngineError, SizeError, UsageError
 from edgesr.runtimes._trt.device import DeviceMemoryError
 from edgesr.runtimes._trt.session import Runnable, TensorrtSession, TimedBound
 from edgesr.tensors import FloatArray
@@ -148,8 +148,9 @@ def test_several_single_sizes_are_choices() -> None:
     assert taken.sizes.description == "16x16, 24x32"
     image = picture(24, 32)
     np.testing.assert_array_equal(taken.run(image), larger(image))
-    with pytest.raises(SizeError, match="16x16, 24x32 \\(HxW\\) only, not 20x20") as caught:
+    with pytest.raises(NoEngineError, match="16x16, 24x32 \\(HxW\\) only, not 20x20") as caught:
         taken.run(picture(20, 20))
+    assert caught.value.exit_code == 1
     assert "edgesr build DIR --size 20x20" in caught.value.hint
 
 
@@ -157,6 +158,7 @@ def test_a_size_that_the_artifact_does_not_take_either_is_to_be_exported() -> No
     taken, _ = session("16x16", sizes="16x16")
     with pytest.raises(SizeError, match="16x16 \\(HxW\\) only, not 20x20") as caught:
         taken.run(picture(20, 20))
+    assert caught.value.exit_code == 2
     assert "Export with dynamic sizes or with --size 20x20" in caught.value.hint
 
 

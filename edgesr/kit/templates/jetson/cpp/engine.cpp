@@ -182,7 +182,7 @@ void Engine::Parts::prepare(Size wanted) {
     size = Size{0, 0};
     if (!sizes.takes(wanted)) {
         throw Error(
-            Code::usage,
+            Code::error,
             "this engine takes " + sizes.minimum.text() + " to " + sizes.maximum.text() + " (HxW), not " + wanted.text(),
             "Ask for another --tile, or build one for this size.");
     }

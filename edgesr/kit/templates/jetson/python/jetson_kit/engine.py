@@ -8,7 +8,7 @@ import numpy as np
 import pycuda.driver as cuda
 import tensorrt as trt
 
-from jetson_kit.errors import KitError, MissingError, UsageError
+from jetson_kit.errors import KitError, MissingError
 from jetson_kit.model import Machine, Model, read_engine
 from jetson_kit.tiles import FloatArray, Size
 
@@ -123,7 +123,7 @@ class Engine:
         size = Size(*image.shape[2:])
         if not all(low <= side <= high for low, side, high in zip(self.minimum, size, self.maximum, strict=True)):
             takes = f"this engine takes {self.minimum} to {self.maximum} (HxW), not {size}"
-            raise UsageError(takes, "Ask for another --tile, or build one for this size.")
+            raise KitError(takes, "Ask for another --tile, or build one for this size.")
         try:
             if self._buffers is None or self._buffers.shape != image.shape:
                 self._prepare(image.shape)
