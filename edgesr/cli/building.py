@@ -66,7 +66,8 @@ def build(
             "Where there is only TensorRT's command (on a Jetson in /usr/src/tensorrt/bin), for version 10 and 11:",
             f"mkdir -p {shlex.quote(str(folder / 'engines'))}",
             *lines,
-            f"then: edgesr build {shlex.quote(str(folder))} --trust ENGINE",
+            "That engine runs in the kit, without edgesr (edgesr kit jetson DIR); here, once TensorRT's Python package is, too:",
+            f"edgesr build {shlex.quote(str(folder))} --trust ENGINE",
         ]
         raise BackendMissingError(error.message, hint="\n".join([error.hint, *by_hand])) from error
     for note in dict.fromkeys(note for one in made for note in one.notes):

@@ -5,6 +5,7 @@ TensorRT itself is not needed. A use that only one version has must stand in a b
 """
 
 import ast
+import re
 import subprocess
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tensorrt_api.stubs import read, stub
 from tensorrt_api.uses import Checker, parameters_of
 
 VERSIONS = (10, 11)
+IMPORT = re.compile(r"^\s*(?:import tensorrt\b|from tensorrt\b)(?!_api)", re.MULTILINE)
 STANDS_FOR = {"Execution": "IExecutionContext"}
 """Protocols of ours -> the class of TensorRT's that they name the methods of."""
 PLANTED = {
@@ -44,7 +46,7 @@ def sources(repository: Path) -> dict[str, str]:
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.py"]
     names = subprocess.run(command, cwd=repository, check=True, capture_output=True, text=True).stdout.splitlines()
     texts = {name: (repository / name).read_text(encoding="utf-8") for name in names if (repository / name).is_file()}
-    return {name: text for name, text in texts.items() if "import tensorrt" in text and "tensorrt_api" not in text}
+    return {name: text for name, text in texts.items() if IMPORT.search(text)}
 
 
 @pytest.mark.parametrize("major", VERSIONS)

@@ -119,7 +119,7 @@ def test_several_sizes_are_several_engines(make_board_artifact: MakeArtifact, tm
     small, large = (Profile(minimum=shape, optimum=shape, maximum=shape) for shape in ((1, 24, 32), (1, 180, 320)))
     kit = write_jetson_kit(make_board_artifact(profiles=(small, large)), output=tmp_path / "kit")
     assert kit.engines == ("model-180x320.engine", "model-24x32.engine")
-    assert "upscale.py model-180x320.engine picture.png" in readme(kit.folder)
+    assert "upscale.py model-180x320.engine tests/golden-input.png" in readme(kit.folder)
     assert "upscale.py model-180x320.engine /srv" in (kit.folder / "systemd" / "edgesr-upscale.service").read_text()
 
 
@@ -153,6 +153,19 @@ def test_it_imports_neither_edgesr_nor_pytorch_and_tensorrt_in_one_file(reposito
         imports[path.name] = {name for line in re.findall(r"^\s*(?:from|import) (\w+)", text, re.MULTILINE) for name in [line]}
     assert not {"edgesr", "torch", "onnx"} & set().union(*imports.values())
     assert {name for name, found in imports.items() if found & {"tensorrt", "pycuda"}} == {"engine.py"}
+
+
+def test_the_commands_can_be_typed_in_their_order(board_artifact: Path, tmp_path: Path) -> None:
+    kit = write_jetson_kit(board_artifact, output=tmp_path / "kit").folder
+    blocks = "\n".join(readme(kit).split("```")[1:6:2]).splitlines()
+    at = {
+        word: next(place for place, line in enumerate(blocks) if word in line) for word in ("export PATH", "-m venv", "check.py")
+    }
+    assert at["export PATH"] < at["-m venv"] < at["check.py"]
+    used = {word for line in blocks if line.startswith(("env/bin/python ", "cmake")) for word in line.split() if "/" in word}
+    made_there = {"env/bin/python", "build/upscale"}
+    assert "tests/golden-input.png" in used
+    assert all((kit / word).is_file() for word in used - made_there)
 
 
 def test_the_readme_says_what_never_ran(board_artifact: Path, tmp_path: Path) -> None:

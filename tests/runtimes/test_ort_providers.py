@@ -225,6 +225,19 @@ class _Settings:
         self.settings: dict[str, str] = {}
 
 
+def test_a_tensorrt_that_cannot_be_loaded(vapsr_s: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from edgesr.runtimes import ort_tensorrt
+
+    def refuse(name: str) -> None:
+        raise ImportError("libnvinfer.so.10: cannot open shared object file")
+
+    monkeypatch.setenv("EDGESR_CACHE", str(tmp_path))
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "0")
+    monkeypatch.setattr("importlib.import_module", refuse)
+    with pytest.raises(BackendMissingError, match=r"cannot be loaded: libnvinfer\.so\.10"):
+        ort_tensorrt._open(vapsr_s, Options(device="cuda"))
+
+
 def test_a_cache_that_cannot_be_written(vapsr_s: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from edgesr.runtimes import ort_tensorrt
 

@@ -1,4 +1,5 @@
-// TensorRT's C++ API as versions 10 and 11 share it, and CUDA's runtime. Never compiled or run by edgesr: see the README.
+// TensorRT's C++ API as versions 10 and 11 share it, and CUDA's runtime. Never compiled against TensorRT's own headers, nor run with it:
+// see the README.
 
 #include "engine.hpp"
 

@@ -136,7 +136,10 @@ def _arriving(source: Path, destination: Path, *, seconds: float = 1.0) -> Itera
     last: dict[Path, tuple[int, int]] = {}
     done: dict[Path, tuple[int, int]] = {}
     while True:
-        now = {path: (stat.st_size, stat.st_ctime_ns) for path, stat in _stats(source)}
+        try:
+            now = {path: (stat.st_size, stat.st_ctime_ns) for path, stat in _stats(source)}
+        except OSError as error:
+            raise KitError(f"{source} cannot be watched any more: {error.strerror}", "Make the folder again.") from error
         ready = [path for path in sorted(now) if now[path] == last.get(path) != done.get(path)]
         done |= {path: now[path] for path in ready}
         last = now
