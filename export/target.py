@@ -21,7 +21,8 @@ class Conversion:
     """What a target makes a file of.
 
     graphs: the sizes that each takes -> the network in ONNX; several where each size has a graph of its own. folder: where the
-    files go. stem: what their names begin with. precision, options: as asked for. facts: what the file's metadata should say.
+    files go. stem: what their names begin with. precision, options: as asked for. facts: what the file's metadata should say, as
+    text: model, precision, input, title, scale, paper, licence, weights, version, and manifest, the manifest's identity.
     """
 
     graphs: Mapping[SizeRule, "onnx.ModelProto"]

@@ -15,7 +15,11 @@ from edgesr.runtimes._mil.program import Package
 from edgesr.tensors import FloatArray, Size, SizeRule, size_of
 
 if TYPE_CHECKING:
-    from edgesr.runtimes._mil.evaluation import Evaluator
+    from edgesr.runtimes._mil.evaluation import Evaluator, Rounding
+
+
+_EXACT = "exact"
+"""The device that rounds nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,9 +32,13 @@ class _Way:
 
 
 class MilSession:
-    """A package that was read back from its files. Every operator's result is rounded to the precision that the file declares."""
+    """A package that was read back from its files.
 
-    def __init__(self, artifact: Artifact) -> None:
+    rounding: "declared" rounds every operator's result to the precision that the file declares for it. "none" shows what the
+    file's numbers alone cost.
+    """
+
+    def __init__(self, artifact: Artifact, *, rounding: "Rounding" = "declared") -> None:
         manifest = artifact.manifest
         self.scale = manifest.scale
         self.sizes: SizeRule = manifest.sizes
@@ -39,7 +47,8 @@ class MilSession:
         check_description(package, manifest)
         self._functions = package.functions
         self._ways: dict[str, _Way] = {}
-        self.settings = {"evaluated by": "edgesr with PyTorch, not by Core ML", "rounding": "as the file declares"}
+        self._rounding: Rounding = rounding
+        self.settings = {"evaluated by": "edgesr with PyTorch, not by Core ML", "rounding": rounding}
 
     def run(self, image: FloatArray) -> FloatArray:
         """Image (N,3,H,W) RGB in [0,1] -> (N,3,sH,sW); raises SizeError for a size outside `sizes`.
@@ -69,13 +78,13 @@ class MilSession:
             from edgesr.runtimes._mil.evaluation import Evaluator  # brings PyTorch, which other runtimes are measured without
 
             function = self._functions[name]
-            evaluator = Evaluator(function, rounding="declared")
+            evaluator = Evaluator(function, rounding=self._rounding)
             self._ways[name] = _Way(evaluator=evaluator, input=function.inputs[0].name, output=function.outputs[0])
         return self._ways[name]
 
 
-def _open(artifact: Artifact, _: Options) -> MilSession:
-    return MilSession(artifact)
+def _open(artifact: Artifact, options: Options) -> MilSession:
+    return MilSession(artifact, rounding="none" if options.device == _EXACT else "declared")
 
 
 def _inspect(artifact: Artifact) -> Inspection:
@@ -92,4 +101,5 @@ RUNTIME = Runtime(
     inspect=_inspect,
     target="coreml",
     measures=False,
+    devices=("cpu", _EXACT),
 )

@@ -38,20 +38,23 @@ def test_it_writes_named_files_and_the_same_bytes_twice(name: str, target: Targe
         pytest.importorskip(target.package)
     value = onnx.helper.make_tensor_value_info("input", onnx.TensorProto.FLOAT, ["N", 3, "H", "W"])
     output = onnx.helper.make_tensor_value_info("output", onnx.TensorProto.FLOAT, ["N", 3, "H", "W"])
-    node = onnx.helper.make_node("Relu", ["input"], ["output"])
-    graph = onnx.helper.make_graph([node], "relu", [value], [output])
+    node = onnx.helper.make_node("Sigmoid", ["input"], ["output"])
+    graph = onnx.helper.make_graph([node], "sigmoid", [value], [output])
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", target.opsets[0])], ir_version=10)
     folders = [tmp_path / "one", tmp_path / "two"]
     for folder in folders:
         folder.mkdir()
     sizes = parse_sizes("8x8..32x32")
     options = {name: values[0] for name, values in target.options.items()}
+    facts = dict.fromkeys("model precision input title scale paper licence weights version manifest".split(), "x")
     first, second = (
-        target.lower(Conversion(graphs={sizes: model}, folder=folder, stem="relu", precision="fp32", options=options))
+        target.lower(
+            Conversion(graphs={sizes: model}, folder=folder, stem="sigmoid", precision="fp32", options=options, facts=facts)
+        )
         for folder in folders
     )
     assert [path.name for path in first] == [path.name for path in second]
-    assert {(path.parent, path.stem) for path in first} == {(folders[0], "relu")}
+    assert {(path.parent, path.stem) for path in first} == {(folders[0], "sigmoid")}
     assert [(file.name, file.sha256) for file in files_in(folders[0])] == [
         (file.name, file.sha256) for file in files_in(folders[1])
     ]

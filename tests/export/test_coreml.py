@@ -16,7 +16,9 @@ from edgesr.errors import ArtifactError, ExportError, SizeError, UsageError
 from edgesr.export.pipeline import export
 from edgesr.export.request import ExportRequest
 from edgesr.export.verification import verify
-from edgesr.parity import PICTURE
+from edgesr.parity import PICTURE, difference
+from edgesr.recorded import RECORDED, read_recorded
+from edgesr.runtime import Options
 from edgesr.runtimes import open_artifact
 from edgesr.runtimes._mil.program import Package
 from edgesr.tensors import parse_sizes
@@ -69,6 +71,16 @@ def test_pictures_come_back_within_a_level(pictures: Artifact) -> None:
     image = np.full((1, 3, 24, 32), 2.0, np.float32)
     output = open_artifact(pictures).run(image)
     assert output.max() <= 1
+
+
+def test_without_rounding_a_package_is_nearer_to_the_reference(pictures: Artifact) -> None:
+    inputs, outputs = read_recorded(pictures.folder / RECORDED)
+    name = next(name for name in inputs if name.startswith(PICTURE))
+    rounded, exact = (
+        difference(name, outputs[name].clip(0, 1), open_artifact(pictures, options=Options(device=device)).run(inputs[name]))
+        for device in (None, "exact")
+    )
+    assert rounded.psnr_db + 3 < exact.psnr_db < 100  # the weights are rounded in the file
 
 
 @pytest.mark.parametrize("deployment", ["ios15", "ios16", "ios17", "ios18"])
