@@ -46,10 +46,17 @@ def test_it_writes_named_files_and_the_same_bytes_twice(name: str, target: Targe
         folder.mkdir()
     sizes = parse_sizes("8x8..32x32")
     options = {name: values[0] for name, values in target.options.items()}
-    facts = dict.fromkeys("model precision input title scale paper licence weights version manifest".split(), "x")
+    said = ("model", "precision", "input", "title", "scale", "paper", "licence", "weights", "version", "manifest")
     first, second = (
         target.lower(
-            Conversion(graphs={sizes: model}, folder=folder, stem="sigmoid", precision="fp32", options=options, facts=facts)
+            Conversion(
+                graphs={sizes: model},
+                folder=folder,
+                stem="sigmoid",
+                precision="fp32",
+                options=options,
+                facts=dict.fromkeys(said, "x"),
+            )
         )
         for folder in folders
     )
