@@ -6,6 +6,7 @@ accidents, not attacks: whoever alters a file on purpose can alter the digest to
 
 import hashlib
 import json
+import shlex
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +18,8 @@ from edgesr.parity import Budget, Difference, Edge
 from edgesr.tensors import Precision, Size, SizeRule
 
 MANIFEST = "manifest.json"
+ENGINES = "engines"
+"""The folder in an artifact's where `edgesr build` keeps what it made of it."""
 _SCHEMA = 4
 
 
@@ -200,11 +203,19 @@ def read_artifact(folder: Path) -> Artifact:
 
 
 def replaceable_files(folder: Path) -> frozenset[str]:
-    """The names in `folder` that a new export may replace: those of the artifact there, or none."""
+    """The names in `folder` that a new export may replace: those of the artifact there, or none.
+
+    Raises ArtifactError where engines were built from that artifact: they take minutes on a board, and would be of no use.
+    """
     try:
         manifest = read_artifact(folder).manifest
     except ArtifactError:
         return frozenset()
+    if (folder / ENGINES).exists():
+        raise ArtifactError(
+            f"{folder} holds engines that were built from the artifact there; nothing was written",
+            hint=f"Name another folder: -o DIR, or delete the engines: rm -r {shlex.quote(str(folder / ENGINES))}",
+        )
     return frozenset({MANIFEST, *(file.name.partition("/")[0] for file in manifest.files)})
 
 

@@ -2,8 +2,11 @@
 
 from functools import cache
 from importlib import util
+from pathlib import Path
 
 from edgesr.errors import BackendMissingError
+
+_ON_JETSON = Path("/etc/nv_tegra_release")
 
 
 def available(package: str) -> bool:
@@ -14,8 +17,18 @@ def available(package: str) -> bool:
 def require(package: str, *, extra: str, what: str) -> None:
     """Raise BackendMissingError, with the command that installs it, when `what` needs a module that is not there."""
     if not available(package):
-        name = f'"edgesr[{extra}]"' if extra else package
-        raise BackendMissingError(f"{what} needs the package {package}, which is not installed", hint=f"pip install {name}")
+        hint = how_to_install(package, extra)
+        raise BackendMissingError(f"{what} needs the package {package}, which is not installed", hint=hint)
+
+
+def how_to_install(package: str, extra: str) -> str:
+    """The next thing to type: pip's line; on a Jetson, whose TensorRT comes with its image, how to let Python see that one."""
+    if extra == "tensorrt" and _ON_JETSON.exists():
+        return (
+            "A Jetson's TensorRT comes with JetPack (apt install tensorrt python3-libnvinfer), for the system's Python:\n"
+            "python3 -m venv --system-site-packages ENV, then there: pip install pycuda edgesr"
+        )
+    return f'pip install "edgesr[{extra}]"' if extra else f"pip install {package}"
 
 
 def packages_of(module: str) -> dict[str, str]:

@@ -8,9 +8,9 @@ import numpy as np
 from edgesr.artifact import Artifact, function_name
 from edgesr.errors import UsageError
 from edgesr.levels import floats_of, levels_of
-from edgesr.runtime import Bound, Inspection, Options, Runtime
+from edgesr.runtime import Bound, Options, Runtime
 from edgesr.runtimes._mil.description import check_description
-from edgesr.runtimes._mil.placement import findings, operators
+from edgesr.runtimes._mil.placement import inspection
 from edgesr.runtimes._mil.program import Package
 from edgesr.tensors import FloatArray, Size, SizeRule, size_of
 
@@ -62,7 +62,7 @@ class MilSession:
         """Refused with UsageError: how long PyTorch takes says nothing of Core ML."""
         raise UsageError(
             "mil-reference evaluates a Core ML package to prove it; it has no latency to report",
-            hint="Measure on a Mac: edgesr bench MODEL --runtime coreml.",
+            hint="Measure on a Mac: edgesr bench MODEL --runtimes coreml.",
         )
 
     def _run(self, image: FloatArray) -> FloatArray:
@@ -87,18 +87,13 @@ def _open(artifact: Artifact, options: Options) -> MilSession:
     return MilSession(artifact, rounding="none" if options.device == _EXACT else "declared")
 
 
-def _inspect(artifact: Artifact) -> Inspection:
-    package = Package(artifact.path)
-    return Inspection(operators=operators(package.functions[package.default]), findings=findings(package))
-
-
 RUNTIME = Runtime(
     title="Core ML package, evaluated",
     formats=frozenset({"mlpackage"}),
     package="coremltools",
     extra="coreml",
     open=_open,
-    inspect=_inspect,
+    inspect=lambda artifact: inspection(artifact.path),
     target="coreml",
     measures=False,
     devices=("cpu", _EXACT),

@@ -30,7 +30,6 @@ def _open(artifact: Artifact, _options: Options) -> TensorrtSession:
     settings = {
         "TensorRT": machine.tensorrt,
         "engines": ", ".join(path.stem for path, _ in found),
-        "CUDA graphs": "from the second run of a shape on",
         "TF32": ", ".join(sorted({manifest.options.get("tf32", "unknown") for _, manifest in found})),
     }
     return TensorrtSession(runnables, device, artifact.manifest, settings, folder=shlex.quote(str(artifact.folder)))

@@ -8,11 +8,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from math import prod
+from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
-from edgesr.runtime import Finding
+from edgesr.runtime import Finding, Inspection
 from edgesr.runtimes._mil.program import Feature, Function, Operation, Package, Value
 
 
@@ -48,6 +49,12 @@ _ROW = 64
 _LONGEST = 16384
 _MOST_CHANNELS = 65536
 _WIDEST_KERNEL = 13
+
+
+def inspection(folder: Path) -> Inspection:
+    """What a package holds."""
+    package = Package(folder)
+    return Inspection(operators=operators(package.functions[package.default]), findings=findings(package))
 
 
 def operators(function: Function) -> dict[str, int]:

@@ -13,11 +13,10 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from edgesr.artifact import Artifact, Profile, digest
+from edgesr.artifact import ENGINES, Artifact, Profile, digest
 from edgesr.errors import ArtifactError
 from edgesr.files import sha256_of, write_whole
 
-FOLDER = "engines"
 Origin = Literal["built", "trusted"]
 _SCHEMA = 1
 
@@ -160,7 +159,7 @@ def usable_engines(artifact: Artifact, here: Here) -> tuple[tuple[Path, EngineMa
 
     Engines of other machines are passed over. One without a manifest is refused by name when there is nothing else.
     """
-    folder = artifact.folder / FOLDER
+    folder = artifact.folder / ENGINES
     found, misfits = [], []
     for path in sorted(folder.glob("*.json")):
         manifest = read_manifest(path)

@@ -46,7 +46,7 @@ class TimedBound(Bound):
 class TensorrtSession:
     """Sizes are checked before anything runs. It belongs to the thread that made it, whose CUDA context it uses.
 
-    settings: what the engine says of itself, for a record of measurements.
+    settings: what the engines say of themselves.
     """
 
     def __init__(
@@ -58,7 +58,13 @@ class TensorrtSession:
         self._bound: WeakSet[Lane] = WeakSet()
         self.scale = manifest.scale
         self.sizes: SizeRule = rule_of(self._profiles)
-        self.settings = dict(settings)
+        self._settings = dict(settings)
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What the engines say of themselves, and whether what ran so far was captured as CUDA graphs."""
+        captured = "used" if any(lane.captured for lane in self._all_lanes) else "from the second run of a shape on"
+        return {**self._settings, "CUDA graphs": f"not used: {self.graph_trouble}" if self.graph_trouble else captured}
 
     def run(self, image: FloatArray) -> FloatArray:
         """Image (N,3,H,W) RGB in [0,1] -> (N,3,sH,sW), not clamped.
@@ -85,7 +91,7 @@ class TensorrtSession:
     def device_mb(self) -> dict[str, float]:
         """What the session holds of the device's memory besides the engines' weights, in MB of 2²⁰ bytes, by use."""
         total: dict[str, int] = {}
-        for lane in (*self._lanes.values(), *self._bound):
+        for lane in self._all_lanes:
             for use, size in lane.device_bytes.items():
                 total[use] = total.get(use, 0) + size
         return {f"TensorRT session, {use}": size / 2**20 for use, size in total.items()}
@@ -93,7 +99,11 @@ class TensorrtSession:
     @property
     def graph_trouble(self) -> str:
         """Why CUDA graphs are not used; "" where they are, or where nothing ran twice yet."""
-        return next((lane.graph_trouble for lane in (*self._lanes.values(), *self._bound) if lane.graph_trouble), "")
+        return next((lane.graph_trouble for lane in self._all_lanes if lane.graph_trouble), "")
+
+    @property
+    def _all_lanes(self) -> tuple[Lane, ...]:
+        return (*self._lanes.values(), *self._bound)
 
     def _lane(self, index: int) -> Lane:
         runnable = self._runnables[index]

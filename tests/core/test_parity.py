@@ -32,6 +32,19 @@ def test_what_is_no_number_never_passes(wrong: float) -> None:
         BUDGET.check(edge("artifact", [("noise", REFERENCE, actual)]))
 
 
+def test_whole_numbers_get_what_they_cost_and_no_more() -> None:
+    pixels = np.random.default_rng(0).random((1, 3, 64, 64))
+    exact = Budget(relative_l2=1e-4, psnr_db=100)
+    for levels in (np.round(pixels * 255), np.floor(pixels * 255)):
+        made = edge("artifact", [("picture", pixels, levels / 255)])
+        exact.of_levels.check(made)
+        with pytest.raises(ParityError):
+            exact.check(made)
+    with pytest.raises(ParityError):
+        exact.of_levels.check(edge("artifact", [("picture", pixels, (np.floor(pixels * 255) - 1) / 255)]))
+    assert Budget(relative_l2=0.2, psnr_db=40).of_levels.psnr_db == pytest.approx(40, abs=0.4)
+
+
 def test_the_worst_input_is_named() -> None:
     pairs = [(name, REFERENCE, REFERENCE * (1 + off)) for name, off in (("good", 1e-6), ("worst", 1e-2), ("bad", 1e-3))]
     with pytest.raises(ParityError, match="worst"):
