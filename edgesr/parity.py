@@ -1,13 +1,14 @@
 """Is the result the same function as the reference? Differences per input, and the budgets they must keep to."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgesr.errors import ParityError
+from edgesr.tensors import Precision
 
 PICTURE = "picture"
 """What the names of inputs begin with that are pictures, not noise."""
@@ -61,27 +62,46 @@ class Budget:
     relative_l2: float
     psnr_db: float
 
-    def check(self, edge: Edge) -> None:
-        """Raise ParityError naming the worst input when any input misses the budget; not-a-number always does."""
+    def check(self, edge: Edge, *, precision: Precision = "fp32") -> None:
+        """Raise ParityError naming the worst input when any input misses the budget; not-a-number always does.
+
+        precision: of what is compared, for what to do next depends on it.
+        """
         failed = [d for d in edge.differences if not self._holds(d)]
         if failed:
             worst = Edge(name=edge.name, differences=tuple(failed)).worst
-            close = worst.relative_l2 <= self.relative_l2
-            try_next = (
-                "Only the decibels asked for were not reached: ask for fewer (--budget), or take --precision fp32."
-                if close
-                else "Try --without REWRITE to find the step that breaks it, and report it please."
-            )
-            pictures = [d.psnr_db for d in edge.differences if d.input.startswith(PICTURE)]
+            is_far = not worst.relative_l2 <= self.relative_l2
+            least = min((d.psnr_db for d in failed if d.input.startswith(PICTURE)), default=self.psnr_db)
+            what = [f"relative difference {worst.relative_l2:.2e} (at most {self.relative_l2:.0e})"] if is_far else []
+            if not least >= self.psnr_db:
+                what.append(f"{least:.1f} dB on pictures (at least {self.psnr_db:.0f})")
             raise ParityError(
-                f"{edge.name} is not the reference's function on {worst.input}: relative difference {worst.relative_l2:.2e} "
-                f"(at most {self.relative_l2:.0e})"
-                + (f"; {min(pictures):.1f} dB on pictures (at least {self.psnr_db:.0f})" if pictures else ""),
-                hint=f"Nothing was kept. {try_next}",
+                f"{edge.name} is not the reference's function on {worst.input}: {'; '.join(what)}",
+                hint=f"Nothing was kept. {_try_next(precision, is_far=is_far)}",
             )
 
     def _holds(self, d: Difference) -> bool:
         return d.relative_l2 <= self.relative_l2 and (d.psnr_db >= self.psnr_db or not d.input.startswith(PICTURE))
+
+
+_MORE_BITS: Mapping[Precision, str] = {
+    "fp16": "fp32",
+    "w8": "fp16",
+    "p8": "w8 or fp16",
+    "p6": "p8 or fp16",
+    "p4": "p6, p8 or fp16",
+}
+
+
+def _try_next(precision: Precision, *, is_far: bool) -> str:
+    """What may help. is_far: whether the relative difference is too large, which no `--budget` changes, and not only dB miss."""
+    more = _MORE_BITS.get(precision)
+    if more is None and is_far:
+        return "Try --without REWRITE to find the step that breaks it, and report it please."
+    if is_far:
+        return f"--budget does not change the relative limit: take a precision with more bits, --precision {more}."
+    fewer = "Only the decibels asked for were not reached: ask for fewer (--budget)"
+    return f"{fewer}, or take --precision {more}." if more else f"{fewer}."
 
 
 def difference(input_name: str, reference: NDArray[np.floating], actual: NDArray[np.floating]) -> Difference:
