@@ -1,7 +1,7 @@
 """Is the result the same function as the reference? Differences per input, and the budgets they must keep to."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from edgesr.errors import ParityError
 from edgesr.levels import LEVELS
+from edgesr.tensors import Precision
 
 PICTURE = "picture"
 """What the names of inputs begin with that are pictures, not noise."""
@@ -21,12 +22,6 @@ IDENTICAL_DB = 300.0
 
 _OF_LEVELS = 2e-2
 """The relative difference that whole numbers may bring: half a squared level in a picture whose root mean square is 0.14."""
-
-
-_FEWER = "Only the decibels asked for were not reached: ask for fewer (--budget), or take a finer --precision."
-_FINER = (
-    "Take a finer --precision if fp32 was not asked for; or else try --without REWRITE to find the step, and report it please."
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,18 +77,21 @@ class Budget:
     shift: float | None = None
     beyond_level: float | None = None
 
-    def check(self, edge: Edge) -> None:
-        """Raise ParityError naming the worst input when any input misses the budget; not-a-number always does."""
+    def check(self, edge: Edge, *, precision: Precision = "fp32") -> None:
+        """Raise ParityError naming the worst input when any input misses the budget; not-a-number always does.
+
+        precision: of what is compared, for what to do next depends on it.
+        """
         failed = [d for d in edge.differences if self._missed(d)]
         if failed:
             worst = Edge(name=edge.name, differences=tuple(failed)).worst
             raise ParityError(
                 f"{edge.name} is not the reference's function on {worst.input}: {self._missed(worst)}",
-                hint=f"Nothing was kept. {_FEWER if self._only_decibels(failed) else _FINER}",
+                hint=f"Nothing was kept. {_try_next(precision, is_far=not self._only_decibels(failed))}",
             )
 
     def _only_decibels(self, failed: Sequence[Difference]) -> bool:
-        """Whether asking for fewer decibels, which takes the levels back too, would be enough."""
+        """Whether `--budget` would be enough, which takes the limit of levels back, too."""
         loose = replace(self, psnr_db=-math.inf, beyond_level=None)
         return not any(loose._missed(d) for d in failed)
 
@@ -119,6 +117,26 @@ class Budget:
         """
         share = 1 / (2 * LEVELS**2)
         return Budget(relative_l2=max(self.relative_l2, _OF_LEVELS), psnr_db=-10 * math.log10(10 ** (-self.psnr_db / 10) + share))
+
+
+_MORE_BITS: Mapping[Precision, str] = {
+    "fp16": "fp32",
+    "w8": "fp16",
+    "p8": "w8 or fp16",
+    "p6": "p8 or fp16",
+    "p4": "p6, p8 or fp16",
+}
+
+
+def _try_next(precision: Precision, *, is_far: bool) -> str:
+    """What may help. is_far: whether not only the decibels miss, which are all that `--budget` changes."""
+    more = _MORE_BITS.get(precision)
+    if more is None and is_far:
+        return "Try --without REWRITE to find the step that breaks it, and report it please."
+    if is_far:
+        return f"--budget changes the decibels alone: take a precision with more bits, --precision {more}."
+    fewer = "Only the decibels asked for were not reached: ask for fewer (--budget)"
+    return f"{fewer}, or take --precision {more}." if more else f"{fewer}."
 
 
 def difference(input_name: str, reference: NDArray[np.floating], actual: NDArray[np.floating]) -> Difference:

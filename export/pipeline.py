@@ -83,7 +83,7 @@ def export(request: ExportRequest, *, progress: Progress = silent) -> Artifact:
         for form in forms:
             artifact = Artifact(folder=stage, manifest=replace(draft, artifact=form.name))
             measured = artifact_edge(artifact, inputs, outputs, progress)
-            draft.budget.check(measured)
+            draft.budget.check(measured, precision=draft.precision)
             edges.append(measured if form == forms[0] else replace(measured, name=f"artifact as {form.suffix}"))
         write_manifest(stage, replace(draft, artifact=forms[0].name, parity=tuple(edges), files=files_in(stage)))
     return read_artifact(folder)

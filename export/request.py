@@ -66,6 +66,12 @@ class ExportRequest:
                 f"target {self.target_name} takes one size, or any; not {self.sizes.description}",
                 hint="Name one, as in --size 128x128, or none for a file that takes any size.",
             )
+        if self.sizes and self.sizes.is_range and self._options_of(target).get("shapes") == "functions":
+            ends = ",".join(str(end) for end in (self.sizes.minimum, self.sizes.maximum))
+            raise UsageError(
+                f"--shapes functions is for listed sizes, one function for each, and not for {self.sizes.description}",
+                hint=f"List them, as in --size {ends}, or leave --shapes functions out for one function that takes the range.",
+            )
         self._check_profiles(target)
         if self.half_io and not target.half_io:
             raise UsageError(f"target {self.target_name} has no --half-io", hint="Leave it out.")
