@@ -95,10 +95,14 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class Inspection:
-    """What a model file holds: how often each operator runs, the most frequent first, and what rules say of it."""
+    """What a model file holds: how often each operator runs, the most frequent first, and what rules say of it.
+
+    functions: of a file with several, how many operations each has; the first is the one that the rest is about.
+    """
 
     operators: dict[str, int]
     findings: tuple[Finding, ...] = ()
+    functions: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
