@@ -123,7 +123,7 @@ def test_a_network_whose_graph_depends_on_the_size_gets_functions_that_share_wei
         (["--dynamic"], 2, "has no --dynamic"),
         (["--half-io"], 2, "has no --half-io"),
         (["--size", "8x8..16x16", "--shapes", "functions", "--deployment", "ios18"], 2, "List them, as in --size 8x8,16x16"),
-        (["--precision", "p4", "--size", "16x16", "--budget", "120"], 3, "is not the reference's function"),
+        (["--precision", "w8", "--size", "16x16", "--budget", "120"], 3, "for fewer (--budget), or take --precision fp16"),
     ],
 )
 def test_bad_input_is_one_clear_error(words: list[str], code: int, message: str, tmp_path: Path, edgesr: Command) -> None:
