@@ -16,7 +16,7 @@ _ON_JETSON = Path("/etc/nv_tegra_release")
 _NO_NEWS = {
     "coremltools": (
         "has not been tested with coremltools",  # of PyTorch, whose models edgesr does not give it
-        *(() if sys.platform == "darwin" else ("Failed to load _MLModelProxy",)),  # which predicts, on a Mac alone
+        *(() if sys.platform == "darwin" else ("Failed to load _ML",)),  # parts that predict, on a Mac alone
     )
 }
 """What packages log when they are imported, through the logger of their name, that a user can do nothing about."""

@@ -126,11 +126,13 @@ class Inspection:
     """What a model file holds: how often each operator runs, the most frequent first, and what rules say of it.
 
     placement: what the system says, where it can be asked.
+    functions: of a file with several, how many operations each has; the first is the one that the rest is about.
     """
 
     operators: dict[str, int]
     findings: tuple[Finding, ...] = ()
     placement: Placement | None = None
+    functions: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

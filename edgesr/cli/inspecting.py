@@ -55,7 +55,11 @@ def _facts(manifest: Manifest) -> list[tuple[str, str]]:
 def _inspected(inspection: Inspection) -> list[str | Table]:
     lines: list[str | Table] = []
     rows = [(name, str(times)) for name, times in inspection.operators.items()]
-    lines.append(table(f"{sum(inspection.operators.values())} operations", ["operator", "times"], rows, numbers=["times"]))
+    of = f" of {next(iter(inspection.functions))}" if inspection.functions else ""
+    lines.append(table(f"{sum(inspection.operators.values())} operations{of}", ["operator", "times"], rows, numbers=["times"]))
+    if inspection.functions:
+        each = ", ".join(f"{name} ({count} operations)" for name, count in inspection.functions.items())
+        lines.append(f"Functions, the default first: {each}. Each is the network at a size; they share their weights.")
     if inspection.findings:
         cells = [(each.rule, str(len(each.places)), each.predicted, _places(each), each.source) for each in inspection.findings]
         columns = ["rule", "times", "predicted", "where", "source"]

@@ -117,10 +117,10 @@ def _run_in_words(model: AppModel) -> str:
     """At which sizes the model is run, in sentences for the README."""
     sizes, tile = model.sizes, model.tile
     if sizes.fixed:
-        more = f", though\n  it has a function for each of {model.manifest.sizes.description}" if model.function else ""
+        more = f", though it\n  has a function for each of {model.manifest.sizes.description}" if model.function else ""
         return f"The model is run at {tile} pixels (height × width){more}. A picture of another size is cut into tiles of that."
     most = f", and of {LARGEST_SIDE**2} pixels at most," if sizes.is_range else ""
-    whole = f"A picture of {sizes.description} (height × width){most} is run whole."
+    whole = f"A picture of {sizes.description} pixels (height × width){most} is run whole."
     return f"{whole}\n  Any other is cut into tiles of {tile}{' at most' if sizes.is_range else ''}."
 
 

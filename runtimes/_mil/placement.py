@@ -54,7 +54,10 @@ _WIDEST_KERNEL = 13
 def inspection(folder: Path) -> Inspection:
     """What a package holds."""
     package = Package(folder)
-    return Inspection(operators=operators(package.functions[package.default]), findings=findings(package))
+    default = package.default
+    counts = {name: operators(package.functions[name]) for name in sorted(package.functions, key=lambda each: each != default)}
+    functions = {name: sum(each.values()) for name, each in counts.items()} if len(counts) > 1 else {}
+    return Inspection(operators=counts[default], findings=findings(package), functions=functions)
 
 
 def operators(function: Function) -> dict[str, int]:

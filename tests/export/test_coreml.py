@@ -20,6 +20,7 @@ from edgesr.parity import PICTURE, difference
 from edgesr.recorded import RECORDED, read_recorded
 from edgesr.runtime import Options
 from edgesr.runtimes import open_artifact
+from edgesr.runtimes._mil.placement import inspection
 from edgesr.runtimes._mil.program import Package
 from edgesr.tensors import parse_sizes
 
@@ -123,6 +124,7 @@ def test_a_network_whose_graph_depends_on_the_size_gets_functions_that_share_wei
     one = export(request(tmp_path / "one", sizes=parse_sizes("24x24"), options={"deployment": "ios18"}))
     assert set(Package(both.path).functions) == {"size_20x20", "size_24x24"}
     assert open_artifact(both).run(np.zeros((1, 3, 20, 20), np.float32)).shape == (1, 3, 80, 80)
+    assert list(inspection(both.path).functions) == ["size_20x20", "size_24x24"]
     assert both.manifest.model_bytes < 1.5 * one.manifest.model_bytes
     assert not list(tmp_path.glob("out*"))
 
@@ -138,7 +140,7 @@ def test_a_network_whose_graph_depends_on_the_size_gets_functions_that_share_wei
         (["--dynamic"], 2, "has no --dynamic"),
         (["--half-io"], 2, "has no --half-io"),
         (["--size", "8x8..16x16", "--shapes", "functions", "--deployment", "ios18"], 2, "List them, as in --size 8x8,16x16"),
-        (["--precision", "p4", "--size", "16x16", "--budget", "120"], 3, "is not the reference's function"),
+        (["--precision", "w8", "--size", "16x16", "--budget", "120"], 3, "for fewer (--budget), or take --precision fp16"),
     ],
 )
 def test_bad_input_is_one_clear_error(words: list[str], code: int, message: str, tmp_path: Path, edgesr: Command) -> None:

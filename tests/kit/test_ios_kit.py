@@ -148,9 +148,12 @@ def test_sizes_are_those_of_edgesr_upscale(make_artifact: MakeArtifact, sizes: S
         (one_of((size(24, 32),)), "run at 24x32 pixels (height × width). A picture of another size is cut into tiles of that."),
         (
             one_of((size(8, 8), size(24, 32))),
-            "of 8x8, 24x32 (height × width) is run whole.\n  Any other is cut into tiles of 24x32.",
+            "of 8x8, 24x32 pixels (height × width) is run whole.\n  Any other is cut into tiles of 24x32.",
         ),
-        (SizeRule(minimum=size(8, 8), maximum=size(24, 32)), "of 8x8 to 24x32 (height × width), and of 1048576 pixels at most,"),
+        (
+            SizeRule(minimum=size(8, 8), maximum=size(24, 32)),
+            "of 8x8 to 24x32 pixels (height × width), and of 1048576 pixels at most,",
+        ),
     ],
 )
 def test_the_app_and_its_readme_have_the_models_sizes(

@@ -55,10 +55,11 @@ def test_what_coremltools_says_at_its_import_is_silenced_and_nothing_else(
     caplog.set_level(logging.WARNING, logger="coremltools")
     logger = logging.getLogger("coremltools")
     logger.warning("%s version %s has not been tested with coremltools. You may run into unexpected errors.", "Torch", "9.9")
-    logger.warning("Failed to load _MLModelProxy: No module named 'coremltools.libcoremlpython'")
+    for name in ("_MLModelProxy", "_MLComputePlanProxy"):
+        logger.warning(f"Failed to load {name}: No module named 'coremltools.libcoremlpython'")
     logger.warning("the weights are gone")
     on_a_mac = sys.platform == "darwin"
-    assert [record.getMessage()[:7] for record in caplog.records] == [*(["Failed "] if on_a_mac else []), "the wei"]
+    assert [record.getMessage()[:7] for record in caplog.records] == [*(2 * ["Failed "] if on_a_mac else []), "the wei"]
 
 
 def test_finding_the_runtimes_brings_neither_pytorch_nor_anything_optional() -> None:
