@@ -15,6 +15,7 @@ from edgesr.bench.board import board_record
 from edgesr.bench.nvml import gpu_record
 from edgesr.errors import EdgesrError
 from edgesr.runtimes._ort_providers import TENSORRT, Provider, cuda, open_on_gpu
+from edgesr.runtimes._trt.versions import tensorrt_version
 
 _NO_DRIVER = "Install NVIDIA's driver for the GPU; a Jetson has it with JetPack"
 _TORCH = "Install PyTorch's build for CUDA: https://pytorch.org/get-started/locally"
@@ -43,7 +44,7 @@ def cuda_parts(root: Path = Path("/")) -> tuple[Part, ...]:
         _onnx_runtime(),
         _provider("ONNX Runtime on CUDA", cuda, here=here),
         *([_provider("ONNX Runtime on TensorRT", _tensorrt_provider, here=here)] if available("tensorrt") else []),
-        _tried("TensorRT", "tensorrt", _imported("tensorrt"), ours, here=here),
+        _tried("TensorRT", "tensorrt", _usable_tensorrt, ours, here=here),
         _tried("pycuda", "pycuda", _imported("pycuda.driver"), ours, here=here),
     )
 
@@ -131,6 +132,12 @@ def _torch() -> str:
     if not torch.cuda.is_available():
         raise RuntimeError(f"built for CUDA {torch.version.cuda}, finds no GPU that it can use")
     return f" for CUDA {torch.version.cuda}, {torch.cuda.get_device_name()}"
+
+
+def _usable_tensorrt() -> str:
+    """Of a version that `edgesr build` takes, too."""
+    tensorrt_version()
+    return ""
 
 
 def _imported(module: str) -> Callable[[], str]:

@@ -27,7 +27,7 @@ from edgesr.export.parity_inputs import as_pictures, noise_input, odd_size, pari
 from edgesr.export.request import ExportRequest
 from edgesr.export.rewrite import Applied, Step, apply_plan, plan
 from edgesr.export.target import Conversion
-from edgesr.export.verification import artifact_edge, reference_outputs
+from edgesr.export.verification import artifact_edge, edge_elsewhere, reference_outputs
 from edgesr.files import staged_folder
 from edgesr.pages import keep_pages
 from edgesr.parity import PICTURE, Budget, Edge, edge
@@ -130,6 +130,9 @@ def _made(
         artifact = Artifact(folder=folder, manifest=replace(draft, artifact=form.path.name))
         measured = artifact_edge(artifact, inputs, outputs, progress)
         draft.budget.check(measured, precision=draft.precision)
+        if elsewhere := edge_elsewhere(artifact, inputs, outputs, progress):
+            draft.budget.check(elsewhere, precision=draft.precision)
+            edges.append(elsewhere)
         edges.append(measured if form == forms[0] else replace(measured, name=f"artifact as {form.path.suffix}"))
     return replace(draft, artifact=forms[0].path.name, parity=tuple(edges))
 

@@ -55,7 +55,8 @@ class Form:
 class Target:
     """One kind of artifact.
 
-    format: what kind of file it writes, as `Runtime.formats` names it. runtime: the runtime that verifies it.
+    format: what kind of file it writes, as `Runtime.formats` names it. runtime: the runtime that verifies it. also_on: a device
+        on which it is verified too, where the runtime works there.
     needs: the traits that it needs of the network (see `edgesr.export.rewrite.TRAITS`); rewrites bring them about where they
         match.
     opsets: the ONNX opsets that the graph may have, the default first.
@@ -85,6 +86,7 @@ class Target:
     lower: Callable[[Conversion], tuple[Form, ...]]
     rounds: bool = False
     budgets: Mapping[Precision, Budget] = field(default_factory=dict)
+    also_on: str = ""
     half_io: bool = False
     default_size: Size | None = None
     several_sizes: bool = False

@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from edgesr.artifact import Manifest
-from edgesr.cli.options import Json, Scale, Weights
+from edgesr.cli.options import Device, Json, Scale, Weights
 from edgesr.cli.render import Output, table
 from edgesr.errors import UnknownNameError, UsageError
 from edgesr.parity import Edge
@@ -150,6 +150,7 @@ def verify(
     runtime: Annotated[
         str | None, typer.Option(help="Run it in this runtime, not in its target's own.", show_default=False)
     ] = None,
+    device: Device = None,
     as_json: Json = False,
 ) -> None:
     """Check an artifact's files, run it again and compare it with the reference."""
@@ -157,7 +158,7 @@ def verify(
 
     show = Output(as_json=as_json)
     with show.progress() as progress:
-        result = run(folder, weights=weights, runtime=runtime, progress=progress)
+        result = run(folder, weights=weights, runtime=runtime, device=device, progress=progress)
     data: dict[str, Any] = {"folder": str(folder), "ok": True, "against": result.against, **_edge_json(result.edge)}
     show.result(data, [parity_table([result.edge]), f"{folder} holds: files intact, same function as {result.against}."])
 

@@ -10,3 +10,6 @@ Weights = Annotated[
     str | None,
     typer.Option(metavar="FILE", help="Checkpoint (.pth, .pt, .safetensors), or the name of fetched official weights."),
 ]
+Device = Annotated[
+    str | None, typer.Option("--device", help="Where it runs: cpu, cuda; in Core ML all, cpu, gpu or ane.", show_default=False)
+]

@@ -17,12 +17,13 @@ from edgesr.runtimes._trt.engines import (
     Origin,
     check_bytes,
     engine_stem,
+    newest_engines,
     read_manifest,
     write_engine,
 )
 from edgesr.runtimes._trt.loading import LoadedEngine, here, load
 from edgesr.runtimes._trt.recipe import BuildOptions
-from edgesr.runtimes._trt.timing import cache_path
+from edgesr.runtimes._trt.timing import cache_path, keep_cache
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,14 +75,19 @@ def _build(artifact: Artifact, profile: Profile, options: BuildOptions, machine:
         manifest = read_manifest(path.with_suffix(".json"))
         check_bytes(path, manifest)
         if not manifest.misfit(artifact, machine):
-            return Made(path=path, manifest=manifest, found=True)
+            runs = newest_engines(artifact, machine)[0][profile]
+            note = f"{runs.engine} was built later than {manifest.engine} and runs in its place; to build this one again: --again"
+            return Made(path=path, manifest=manifest, found=True, notes=(note,) if runs != manifest else ())
     start = time.perf_counter()
-    plan = build_plan(artifact, profile, options, options.timing_cache or cache_path(folder, machine), progress)
+    cache = options.timing_cache or cache_path(folder, machine)
+    plan = build_plan(artifact, profile, options, cache, progress)
     progress("loading the engine")
     engine = load(plan.data, path.name)
     engine.check(artifact.manifest, path.name)
     made = _keep(artifact, profile, options.record, machine, plan.data, engine, origin="built")
-    return Made(path=made.path, manifest=made.manifest, seconds=time.perf_counter() - start, notes=plan.notes)
+    unkept = keep_cache(cache, plan.times)  # last: a build that took minutes must not go for the want of it
+    notes = (*plan.notes, unkept) if unkept else plan.notes
+    return Made(path=made.path, manifest=made.manifest, seconds=time.perf_counter() - start, notes=notes)
 
 
 def _keep(
@@ -112,7 +118,7 @@ def _keep(
         scratch_bytes=engine.scratch_bytes,
         origin=origin,
         options=options,
-        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        date=datetime.now(UTC).isoformat(timespec="microseconds"),
     )
     folder = artifact.folder / ENGINES
     write_engine(folder, manifest, plan)

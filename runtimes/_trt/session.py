@@ -1,7 +1,7 @@
 """A network in TensorRT: one engine, or several for several sizes, as one session."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from weakref import WeakSet
 
 import numpy as np
@@ -17,10 +17,11 @@ from edgesr.tensors import FloatArray, Size, SizeRule, size_of
 
 @dataclass(frozen=True, kw_only=True)
 class Runnable:
-    """A loaded engine and the shapes that it takes."""
+    """An engine that can be loaded, and the shapes that it takes. facts: what it says of itself, for the session's settings."""
 
-    engine: Engine
+    load: Callable[[], Engine]
     profile: Profile
+    facts: Mapping[str, str] = field(default_factory=dict)
 
 
 class TimedBound(Bound):
@@ -46,7 +47,9 @@ class TimedBound(Bound):
 class TensorrtSession:
     """Sizes are checked before anything runs. It belongs to the thread that made it, whose CUDA context it uses.
 
-    settings: what the engines say of themselves.
+    settings: what is known before any engine is loaded.
+    An engine is loaded when the first picture of its sizes comes, so that those that nothing needs take no memory. Where several
+    take a size alike, the first of `runnables` runs it.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class TensorrtSession:
     ) -> None:
         self._runnables, self._device, self._manifest, self._folder = tuple(runnables), device, manifest, folder
         self._profiles = [each.profile for each in self._runnables]
+        self._engines: dict[int, Engine] = {}
         self._lanes: dict[int, Lane] = {}
         self._bound: WeakSet[Lane] = WeakSet()
         self.scale = manifest.scale
@@ -62,9 +66,13 @@ class TensorrtSession:
 
     @property
     def settings(self) -> dict[str, str]:
-        """What the engines say of themselves, and whether what ran so far was captured as CUDA graphs."""
+        """What was told at opening, what the engines loaded so far say of themselves, and what became of CUDA graphs."""
+        loaded = [self._runnables[index].facts for index in self._engines]
+        names = dict.fromkeys(name for facts in loaded for name in facts)
+        engines = {name: ", ".join(dict.fromkeys(facts[name] for facts in loaded)) for name in names}
         captured = "used" if any(lane.captured for lane in self._all_lanes) else "from the second run of a shape on"
-        return {**self._settings, "CUDA graphs": f"not used: {self.graph_trouble}" if self.graph_trouble else captured}
+        graphs = f"not used: {self.graph_trouble}" if self.graph_trouble else captured
+        return {**self._settings, **engines, "CUDA graphs": graphs}
 
     def run(self, image: FloatArray) -> FloatArray:
         """Image (N,3,H,W) RGB in [0,1] -> (N,3,sH,sW), not clamped.
@@ -107,7 +115,9 @@ class TensorrtSession:
 
     def _lane(self, index: int) -> Lane:
         runnable = self._runnables[index]
-        return Lane(runnable.engine, self._device, self._manifest, size_rule(runnable.profile))
+        if index not in self._engines:
+            self._engines[index] = runnable.load()
+        return Lane(self._engines[index], self._device, self._manifest, size_rule(runnable.profile))
 
     def _choose(self, image: FloatArray) -> int:
         """Which engine takes the image."""

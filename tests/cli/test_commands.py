@@ -99,6 +99,8 @@ def test_export_then_verify_then_upscale(edgesr: Command, tmp_path: Path, photog
     assert done.json["weights"] == "untrained"
     assert "latency and conversion only" in done.err
     assert done.json["artifact"] == "vapsr-x2-fp32-untrained.onnx"
+    elsewhere = edgesr("verify", folder, "--device", "moon")
+    assert (elsewhere.code, "runtime ort does not run on moon" in elsewhere.err) == (2, True), elsewhere.err
     verified = edgesr("verify", folder)
     assert verified.code == 0
     assert "picture 1x3x72x72" in verified.out

@@ -101,6 +101,12 @@ def test_the_reference_is_compared_with(jetson_kit: Path, make_board_artifact: M
     assert (code, out) == (0, "no difference against the reference, and at least 46.0 dB was promised: good\n")
 
 
+def test_a_comparison_without_its_files_is_one_line(jetson_kit: Path) -> None:
+    (jetson_kit / "tests" / "vectors.json").write_text("{}")
+    code, _, err = run(jetson_kit, engine(jetson_kit, FIXED), "--trust", program="check")
+    assert (code, "vectors.json cannot be read" in err, len(err.splitlines())) == (1, True, 1), err
+
+
 def test_engines_that_edgesr_built_need_no_trust(jetson_kit: Path, tmp_path: Path) -> None:
     PICTURES["small.png"](tmp_path / "a.png")
     path = engine(jetson_kit, FIXED)
@@ -192,6 +198,20 @@ def test_what_is_missing_here_is_exit_code_4(jetson_kit: Path, tmp_path: Path) -
     assert (code, "missing or does not work" in err) == (4, True)
     code, _, err = run(jetson_kit, *words, STANDIN_CUDA="none")
     assert (code, "there is no GPU that CUDA can use" in err) == (4, True)
+    code, _, err = run(jetson_kit, *words, STANDIN_DRIVER="old")
+    assert (code, len(err.splitlines())) == (4, 1), err
+    assert "TensorRT cannot start: CUDA initialization failure with error: 35. The driver may be too old" in err
+
+
+@pytest.mark.parametrize("what", ["push", "Stream", "Event", "time_since", "free"])
+def test_whatever_cuda_refuses_is_one_line(jetson_kit: Path, tmp_path: Path, what: str) -> None:
+    PICTURES["small.png"](tmp_path / "a.png")
+    words = (engine(jetson_kit, FIXED), tmp_path / "a.png", tmp_path / "b.png", "--trust")
+    if what == "free":  # as after a run that failed
+        words = (engine(jetson_kit, {**FIXED, "fails": "free failed: out of memory"}), *words[1:])
+    code, _, err = run(jetson_kit, *words, STANDIN_CUDA=what)
+    assert (code, f"{what} failed: out of memory" in err, len(err.splitlines())) == (1, True, 1), err
+    assert not (tmp_path / "b.png").exists()
 
 
 def test_too_little_memory_of_the_gpu(jetson_kit: Path, tmp_path: Path) -> None:

@@ -161,8 +161,9 @@ def test_a_session_that_is_refused(planted: type[Planted], text: str, kind: type
 
 def test_the_provider_that_was_asked_for_must_be_the_first(planted: type[Planted]) -> None:
     """TensorRT's provider that does not come up leaves CUDA's, which is not what was asked for."""
-    with pytest.raises(BackendMissingError, match=f"{TENSORRT} did not come up"):
+    with pytest.raises(BackendMissingError, match=f"{TENSORRT} did not come up") as caught:
         open_on_gpu(b"", [Provider(name=TENSORRT, options={}), cuda()], session_options(Options()))
+    assert 'TensorRT 10, not 11: pip install "edgesr[ort-tensorrt]"' in caught.value.hint
 
 
 def test_placement_by_the_real_thing(vapsr_s: Artifact) -> None:
@@ -188,8 +189,9 @@ def test_the_tensorrt_runtime_needs_tensorrt(vapsr_s: Artifact) -> None:
 
     if available("tensorrt"):
         pytest.skip("TensorRT is installed")
-    with pytest.raises(BackendMissingError, match="needs the package tensorrt"):
+    with pytest.raises(BackendMissingError, match="needs the package tensorrt") as caught:
         open_artifact(vapsr_s, runtime="ort-tensorrt")
+    assert "edgesr[ort-tensorrt]" in caught.value.hint, "pip would bring TensorRT 11, which ONNX Runtime cannot load"
 
 
 def test_the_tensorrt_runtime_keeps_engines_in_the_users_cache(

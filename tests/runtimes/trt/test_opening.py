@@ -38,6 +38,13 @@ def opened(artifact: Artifact) -> RuntimeSession:
     return open_artifact(artifact, runtime="tensorrt")
 
 
+def ran(artifact: Artifact) -> RuntimeSession:
+    """A session after its first picture, which is when the engine is loaded."""
+    session = opened(artifact)
+    session.run(np.zeros((1, 3, 8, 8), np.float32))
+    return session
+
+
 def test_a_picture_goes_through(edgesr: Command, built: Artifact, tmp_path: Path) -> None:
     levels = np.random.default_rng(0).integers(0, 256, (20, 30, 3)).astype(np.uint8)
     Image.fromarray(levels).save(tmp_path / "in.png")
@@ -64,10 +71,21 @@ def test_the_artifact_is_verified_in_it(edgesr: Command, built: Artifact) -> Non
 
 
 def test_settings_name_the_engine_and_tensorrt(built: Artifact) -> None:
-    settings = opened(built).settings
-    assert settings["TensorRT"] == "10.13.3.9"
-    assert settings["engines"] == engine(built).stem
-    assert settings["TF32"] == "no"
+    session = ran(built)
+    assert session.settings["TensorRT"] == "10.13.3.9"
+    assert session.settings["engine"] == engine(built).stem
+    assert session.settings["TF32"] == "no"
+
+
+def test_of_engines_for_one_shape_the_newest_runs(edgesr: Command, built: Artifact) -> None:
+    for words, tf32 in ((["--tf32"], "yes"), (["--again"], "no"), (["--tf32", "--again"], "yes")):
+        assert edgesr("build", built.folder, *words).code == 0
+        assert ran(built).settings["TF32"] == tf32
+    found = edgesr("build", built.folder)
+    assert "There already" in found.out
+    assert "was built later than" in found.err
+    assert found.err.count(".engine") == 2
+    assert edgesr("build", built.folder, "--tf32").err == ""
 
 
 def test_there_is_no_engine_yet(make_artifact: MakeArtifact, board: Board) -> None:
@@ -107,7 +125,7 @@ def test_a_changed_engine_is_not_loaded(built: Artifact, board: Board) -> None:
     engine(built).write_bytes(engine(built).read_bytes() + b" ")
     with pytest.raises(ArtifactError, match="was changed after the build") as caught:
         opened(built)
-    assert "--again" in caught.value.hint
+    assert f"rm '{engine(built).with_suffix('')}'.*" in caught.value.hint
 
 
 def test_a_lost_engine_is_said(edgesr: Command, built: Artifact, board: Board) -> None:
@@ -141,15 +159,24 @@ def test_a_damaged_manifest_is_said(built: Artifact, board: Board, change: str) 
         path.write_text(json.dumps({**changed[change], **({} if change == "digest" else {"digest": digest(changed[change])})}))
     else:
         path.write_text(change)
-    with pytest.raises(ArtifactError, match=r"cannot be read|is about") as caught:
+    with pytest.raises(ArtifactError, match=r"is no manifest of an engine|is about") as caught:
         opened(built)
-    assert "--again" in caught.value.hint
+    assert f"rm '{engine(built).with_suffix('')}'.*" in caught.value.hint
+
+
+def test_an_engine_of_other_shapes_than_its_manifest_says(built: Artifact, board: Board) -> None:
+    path = engine(built).with_suffix(".json")
+    data = json.loads(path.read_text())
+    data["profile"]["maximum"] = [1, 4096, 4096]
+    path.write_text(json.dumps({**data, "digest": digest(data)}))
+    with pytest.raises(ArtifactError, match="takes other shapes than its manifest says"):
+        ran(built)
 
 
 def test_an_engine_that_tensorrt_refuses(built: Artifact, board: Board) -> None:
     board.trt.loads, board.trt.says = False, ["IRuntime::deserializeCudaEngine: Error Code 1: Serialization (bad magic)"]
     with pytest.raises(Exception, match=r"cannot be loaded: Error Code 1: Serialization \(bad magic\)"):
-        opened(built)
+        ran(built)
 
 
 def test_an_engine_that_is_not_what_its_manifest_says(built: Artifact, board: Board) -> None:
@@ -159,7 +186,7 @@ def test_an_engine_that_is_not_what_its_manifest_says(built: Artifact, board: Bo
     data["sha256"] = sha256_of(path)
     path.with_suffix(".json").write_text(json.dumps({**data, "digest": digest(data)}))
     with pytest.raises(ArtifactError, match="has other inputs and outputs"):
-        opened(built)
+        ran(built)
 
 
 def test_an_artifact_for_another_target_is_refused(vapsr_s: Artifact, board: Board) -> None:

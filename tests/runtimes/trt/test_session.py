@@ -1,5 +1,6 @@
 """The session's logic on a device of plain memory: what is kept, what is allocated, what is captured, what is said."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,11 @@ def session(
     *shapes: str, device: MemoryDevice | None = None, sizes: str = "1x1..4096x4096", **engine: Any
 ) -> tuple[TensorrtSession, MemoryDevice]:
     device = device or MemoryDevice()
-    runnables = [Runnable(engine=RepeatingEngine(device, profile(shape), **engine), profile=profile(shape)) for shape in shapes]
+    profiles = [profile(shape) for shape in shapes]
+    runnables = [
+        Runnable(load=partial(RepeatingEngine, device, each, **engine), profile=each, facts={"engine": shape})
+        for shape, each in zip(shapes, profiles, strict=True)
+    ]
     return TensorrtSession(runnables, device, manifest(sizes), {"TensorRT": "none"}, folder="DIR"), device
 
 
@@ -121,7 +126,7 @@ def test_the_bench_gets_events_memory_and_the_graphs_fate(capturable: bool, said
     assert timed["device_ns"] == [2_500_000] * 3
     assert len(timed["ns"]) == 3
     assert worker.again({"runs": 1})["device_mb"] == worker.session.device_mb()
-    assert worker.settings({})["settings"] == {"TensorRT": "none", "CUDA graphs": said}
+    assert worker.settings({})["settings"] == {"TensorRT": "none", "engine": "8x8..64x64", "CUDA graphs": said}
 
 
 def test_it_tells_what_it_holds_of_the_device() -> None:
@@ -140,6 +145,18 @@ def test_the_engine_for_the_very_size_is_taken_before_the_one_for_a_range() -> N
     taken, _ = session("8x8..64x64", "16x16", "24x24..32x32")
     assert (taken._choose(picture(16, 16)), taken._choose(picture(25, 25)), taken._choose(picture(17, 16))) == (1, 2, 0)
     assert taken.sizes.description == "8x8 to 64x64"
+
+
+def test_an_engine_is_loaded_when_a_picture_needs_it_and_the_settings_name_it() -> None:
+    taken, device = session("8x8..64x64", "16x16", "16x16")
+    assert not taken._engines, "loaded before anything runs"
+    taken.run(picture(16, 16))
+    taken.bind(picture(16, 16))
+    assert list(taken._engines) == [1], "the first of two for the same size, and no other"
+    assert taken.settings["engine"] == "16x16"
+    taken.run(picture(17, 16))
+    assert taken.settings["engine"] == "16x16, 8x8..64x64"
+    assert device.live
 
 
 def test_several_single_sizes_are_choices() -> None:
@@ -179,7 +196,7 @@ def test_what_tensorrt_says_becomes_one_error() -> None:
     taken, device = session("8x8..64x64")
     engine = RepeatingEngine(device, profile("8x8..64x64"))
     engine.fails = True
-    failing = TensorrtSession([Runnable(engine=engine, profile=engine.profile)], device, manifest(), {}, folder="DIR")
+    failing = TensorrtSession([Runnable(load=lambda: engine, profile=engine.profile)], device, manifest(), {}, folder="DIR")
     with pytest.raises(DeviceError) as caught:
         failing.run(picture(16, 16))
     assert caught.value.message == ("the engine failed: Error Code 1: Cuda Runtime (an illegal memory access was encountered)")
@@ -201,7 +218,7 @@ def test_an_engine_that_asks_for_its_largest_size_always_is_to_be_built_anew() -
     device = MemoryDevice(total=1 << 20)
     engine = RepeatingEngine(device, profile("8x8..512x512"))
     engine.resizes = False
-    taken = TensorrtSession([Runnable(engine=engine, profile=engine.profile)], device, manifest(), {}, folder="DIR")
+    taken = TensorrtSession([Runnable(load=lambda: engine, profile=engine.profile)], device, manifest(), {}, folder="DIR")
     with pytest.raises(DeviceMemoryError) as caught:
         taken.run(picture(64, 64))
     assert "probably fits: edgesr build DIR --size" in caught.value.hint
