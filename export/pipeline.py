@@ -83,17 +83,17 @@ def export(request: ExportRequest, *, progress: Progress = silent) -> Artifact:
     return read_artifact(folder)
 
 
-def _inputs(sizes: SizeRule, request: ExportRequest, *, proof: bool = False) -> Pictures:
+def _inputs(sizes: SizeRule, request: ExportRequest) -> Pictures:
     """What the artifact is compared with the reference on: the picture alone where a run takes long."""
     inputs = parity_inputs(sizes, largest=request.sizes is not None, profiles=request.profiles)
-    if request.target.proof and not proof:
+    if request.target.proof:
         inputs = {name: image for name, image in inputs.items() if name.startswith(PICTURE)}
     return as_pictures(inputs) if request.pictures else inputs
 
 
 def _proof(network: _Network, sizes: SizeRule, progress: Progress) -> list[Edge]:
     """The same network made for a small size, which is run in place of the artifact and thrown away."""
-    inputs = _inputs(sizes, network.request, proof=True)
+    inputs = _inputs(sizes, network.request)
     outputs = reference_outputs(network.reference.unit_module(), inputs, progress)
     with TemporaryDirectory() as folder:
         made = _made(network, sizes, inputs, outputs, Path(folder), progress, run=True)

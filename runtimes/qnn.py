@@ -14,6 +14,7 @@ from edgesr.artifact import Artifact, Compiled
 from edgesr.errors import ArtifactError, UsageError
 from edgesr.levels import floats_of, levels_of
 from edgesr.runtime import Bound, Options, Runtime
+from edgesr.runtimes._qnn.chips import CHIPS
 from edgesr.runtimes._qnn.provider import PACKAGE, emulated, qnn_version, quiet_output, session_options, wrapper_in
 from edgesr.tensors import FloatArray, SizeRule, size_of
 
@@ -73,17 +74,17 @@ class QnnSession:
         return floats_of(planes) if self._output.is_picture else np.ascontiguousarray(planes, dtype=np.float32)
 
 
-def _open(artifact: Artifact, _: Options) -> QnnSession:
+def _open(artifact: Artifact, options: Options) -> QnnSession:
     import onnxruntime
 
-    compiled = _compiled(artifact)
+    compiled = _compiled(artifact, options.device)
     _check_version(compiled)
-    wrapper = wrapper_in(artifact.path)
+    wrapper = wrapper_in(artifact.folder / compiled.form)
     _check_chip(wrapper, compiled)
-    options = session_options(compiled.chip, None if emulated() else {"htp_performance_mode": "burst"})
+    wanted = session_options(compiled.chip, None if emulated() else {"htp_performance_mode": "burst"})
     try:
         with quiet_output():
-            session = onnxruntime.InferenceSession(str(wrapper), options)
+            session = onnxruntime.InferenceSession(str(wrapper), wanted)
     except Exception as error:  # ONNX Runtime's exceptions share no base class
         raise ArtifactError(
             f"QNN cannot load {wrapper.name}, which is for {compiled.chip}: {str(error).splitlines()[0]}",
@@ -92,12 +93,18 @@ def _open(artifact: Artifact, _: Options) -> QnnSession:
     return QnnSession(session, artifact, compiled)
 
 
-def _compiled(artifact: Artifact) -> Compiled:
-    """What the manifest says of the artifact's own form."""
-    for each in artifact.manifest.compiled:
-        if each.form == artifact.manifest.artifact:
+def _compiled(artifact: Artifact, chip: str | None) -> Compiled:
+    """The form for the chip, or the artifact's own; raises UsageError where there is none for the chip."""
+    forms = artifact.manifest.compiled
+    for each in forms:
+        if each.chip == chip or (chip is None and each.form == artifact.manifest.artifact):
             return each
-    raise ArtifactError(f"{artifact.folder} does not say which chip it is for", hint="Export the model again.")
+    if chip is None:
+        raise ArtifactError(f"{artifact.folder} does not say which chip it is for", hint="Export the model again.")
+    raise UsageError(
+        f"{artifact.folder} was compiled for {', '.join(each.chip for each in forms)}, not for {chip}",
+        hint=f"Export it for {chip}, too: edgesr export {artifact.manifest.model} --target qnn --soc {chip}",
+    )
 
 
 def _check_chip(wrapper: Path, compiled: Compiled) -> None:
@@ -143,5 +150,5 @@ RUNTIME = Runtime(
     target="qnn",
     of_one_size=True,
     measures=not emulated(),
-    devices=("npu",),
+    devices=tuple(CHIPS),
 )

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 from edgesr.cli.options import Json
 from edgesr.cli.render import Output, table
 from edgesr.environment import Environment, environment
+from edgesr.errors import BackendMissingError
 
 if TYPE_CHECKING:
     from edgesr.runtime import Runtime
 
 
 def doctor(as_json: Json = False) -> None:
-    """Show what is installed, what each missing part needs, and whether an NVIDIA GPU can be used."""
+    """Show what is installed, what each missing part needs, and whether an NVIDIA GPU and a Qualcomm NPU can be used."""
     from edgesr.bench.cuda_parts import cuda_parts
 
     here = environment()
@@ -20,15 +21,28 @@ def doctor(as_json: Json = False) -> None:
     with Output(as_json=as_json).progress() as progress:
         progress("trying the GPU")
         parts = cuda_parts()
+        npu = _npu()
     packages = [{**asdict(p), "state": p.state, "remedy": p.remedy} for p in here.packages]
     data = {"python": here.python, "system": here.system, "processors": here.processors, "packages": packages, "plugins": plugins}
     title = f"edgesr on Python {here.python}, {here.system}, {here.processors} processors"
     rows = [*_package_rows(here), *((p["kind"], p["name"], p["title"], "", p["state"], "") for p in plugins)]
+    columns = ["part", "found", "state", "to get it"]
     tables = [
         table(title, ["part", "name", "wanted", "installed", "state", "to get it"], rows),
-        table("NVIDIA GPU", ["part", "found", "state", "to get it"], [(p.name, p.found, p.state, p.remedy) for p in parts]),
+        table("NVIDIA GPU", columns, [(p.name, p.found, p.state, p.remedy) for p in parts]),
+        table("Qualcomm NPU", columns, [tuple(npu.values())]),
     ]
-    Output(as_json=as_json).result({**data, "cuda": [asdict(part) for part in parts]}, tables)
+    Output(as_json=as_json).result({**data, "cuda": [asdict(part) for part in parts], "qnn": npu}, tables)
+
+
+def _npu() -> dict[str, str]:
+    """Whether networks can run on a Snapdragon's NPU, or in its emulator."""
+    from edgesr.runtimes._qnn.provider import found_here
+
+    try:
+        return {"name": "onnxruntime-qnn", "found": found_here(), "state": "ok", "remedy": ""}
+    except BackendMissingError as error:
+        return {"name": "onnxruntime-qnn", "found": error.message, "state": "missing", "remedy": error.hint}
 
 
 def _package_rows(here: Environment) -> list[tuple[str, ...]]:

@@ -88,7 +88,9 @@ def _ended(command: Sequence[str], folder: Path, said: int, seconds: int) -> int
         except subprocess.TimeoutExpired:
             return None
         finally:
-            if process.poll() is None:
+            if process.poll() is None and sys.platform == "win32":
+                process.kill()
+            elif process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
 
 

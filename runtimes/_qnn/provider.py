@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgesr.backends import require
 from edgesr.errors import BackendMissingError
 from edgesr.runtimes._qnn.chips import CHIPS
 
@@ -32,6 +33,13 @@ def emulated() -> bool:
 def qnn_version() -> str:
     """Of Qualcomm's libraries in the package, such as 2.51.0."""
     return str(importlib.import_module(f"{PACKAGE}.build_and_package_info").qnn_version)
+
+
+def found_here() -> str:
+    """What networks would run on here, in words; raises BackendMissingError where nothing would."""
+    require(PACKAGE, extra="qnn", what="the NPU of a Snapdragon")
+    _devices()
+    return f"QNN {qnn_version()}, {'the NPU emulated on this processor' if emulated() else 'for the NPU of this machine'}"
 
 
 def wrapper_in(folder: Path) -> Path:

@@ -1,5 +1,7 @@
 """The table of chips, and what people call them."""
 
+from pathlib import Path
+
 import pytest
 
 from edgesr.errors import UnknownNameError, UsageError
@@ -30,3 +32,9 @@ def test_an_unknown_chip_names_the_nearest(text: str, near: str) -> None:
 def test_no_chip_at_all_is_refused() -> None:
     with pytest.raises(UsageError, match="no chip was named"):
         chips_named(" , ")
+
+
+def test_the_documentation_lists_them(repository: Path) -> None:
+    page = (repository / "docs" / "qnn.md").read_text(encoding="utf-8")
+    for name, chip in CHIPS.items():
+        assert f"| `{name}` | {', '.join(chip.names) or '–'} | {chip.number} | v{chip.architecture} |" in page
