@@ -138,7 +138,7 @@ def test_the_doctor_says_what_networks_would_run_on(edgesr: Command) -> None:
 def test_too_few_decibels_are_a_parity_error_and_leave_nothing(edgesr: Command, tmp_path: Path) -> None:
     done = edgesr("export", "vapsr-s", "--target", "qnn", "--size", "8x8", "--budget", "120", "-o", tmp_path / "out")
     assert done.code == 3
-    assert "dB on pictures (at least 120)" in done.err
+    assert "dB (at least 120)" in done.err
     assert not list(tmp_path.iterdir())
 
 
