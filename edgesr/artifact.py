@@ -6,6 +6,7 @@ accidents, not attacks: whoever alters a file on purpose can alter the digest to
 
 import hashlib
 import json
+import shlex
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +18,8 @@ from edgesr.parity import Budget, Difference, Edge
 from edgesr.tensors import Precision, Size, SizeRule
 
 MANIFEST = "manifest.json"
+ENGINES = "engines"
+"""The folder in an artifact's where `edgesr build` keeps what it made of it."""
 _SCHEMA = 4
 
 
@@ -29,7 +32,7 @@ class TensorInfo:
 
     name: str
     shape: tuple[int | str, ...]
-    layout: Literal["NCHW"] = "NCHW"
+    layout: Literal["NCHW", "NHWC"] = "NCHW"
     dtype: Literal["float32", "float16", "uint8"] = "float32"
     range: tuple[float, float] = (0.0, 1.0)
 
@@ -69,6 +72,22 @@ class Profile:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Compiled:
+    """What a vendor's compiler made of the network for one chip.
+
+    form: the name of the folder with it. chip: as `--soc` names it. architecture: of its accelerator, such as v75. compiler: its
+    name and version. npu_nodes, cpu_nodes: how many nodes of the ONNX graph run on the accelerator and on the processor.
+    """
+
+    form: str
+    chip: str
+    architecture: str
+    compiler: str
+    npu_nodes: int
+    cpu_nodes: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Manifest:
     """Everything that `manifest.json` says.
 
@@ -77,7 +96,8 @@ class Manifest:
     the target was asked for besides. budget: what parity was asked for.
     weights: "untrained", or the checkpoint's kind (official, file, demo), name and sha256. sizes: the inputs it takes. reach: how
     far an output pixel sees, which tiling needs. profiles: for engines that are built from the file, one for each size or range;
-    empty where nothing is built.
+    empty where nothing is built. compiled: one for each chip that the network was compiled for, the artifact's own first; empty
+    where the file is for any.
     """
 
     artifact: str
@@ -99,6 +119,7 @@ class Manifest:
     files: tuple[FileInfo, ...]
     tools: dict[str, str]
     profiles: tuple[Profile, ...] = ()
+    compiled: tuple[Compiled, ...] = ()
 
     @property
     def model_files(self) -> tuple[FileInfo, ...]:
@@ -119,17 +140,21 @@ class Manifest:
 
     @property
     def identity(self) -> str:
-        """SHA-256 of the manifest without what is known only once the model file is there: its name, parity and files.
+        """SHA-256 of the manifest without what is known only once the model file is there: its name, parity, files
+        and what they were compiled for.
 
         A model file can name it in its own metadata.
         """
-        return digest(replace(self, artifact="", parity=(), files=()).to_json())
+        return digest(replace(self, artifact="", parity=(), files=(), compiled=()).to_json())
 
     def to_json(self) -> dict[str, Any]:
-        """The manifest as `manifest.json` holds it; every edge also carries its extremes, and no profiles are left out."""
+        """The manifest as `manifest.json` holds it; every edge also carries its extremes, and what is empty for most targets is
+        left out: profiles and compiled.
+        """
         data = asdict(self)
-        if not self.profiles:
-            del data["profiles"]
+        for name in ("profiles", "compiled"):
+            if not data[name]:
+                del data[name]
         data["parity"] = [
             {"edge": edge.name, **edge.extremes, "inputs": [asdict(d) for d in edge.differences]} for edge in self.parity
         ]
@@ -200,11 +225,19 @@ def read_artifact(folder: Path) -> Artifact:
 
 
 def replaceable_files(folder: Path) -> frozenset[str]:
-    """The names in `folder` that a new export may replace: those of the artifact there, or none."""
+    """The names in `folder` that a new export may replace: those of the artifact there, or none.
+
+    Raises ArtifactError where engines were built from that artifact: they take minutes on a board, and would be of no use.
+    """
     try:
         manifest = read_artifact(folder).manifest
     except ArtifactError:
         return frozenset()
+    if (folder / ENGINES).exists():
+        raise ArtifactError(
+            f"{folder} holds engines that were built from the artifact there; nothing was written",
+            hint=f"Name another folder: -o DIR, or delete the engines: rm -r {shlex.quote(str(folder / ENGINES))}",
+        )
     return frozenset({MANIFEST, *(file.name.partition("/")[0] for file in manifest.files)})
 
 
@@ -249,6 +282,7 @@ def _manifest_from_json(data: dict[str, Any]) -> Manifest:
             "rewrites": tuple(RewriteInfo(**item) for item in fields["rewrites"]),
             "files": tuple(FileInfo(**item) for item in fields["files"]),
             "profiles": tuple(_profile_from_json(item) for item in fields.get("profiles", ())),
+            "compiled": tuple(Compiled(**item) for item in fields.get("compiled", ())),
         }
     )
 

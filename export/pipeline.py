@@ -2,10 +2,9 @@
 
 import copy
 from collections.abc import Sequence
-from dataclasses import replace
-from importlib import metadata
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
 
 import onnx
 import torch
@@ -14,8 +13,6 @@ from torch import nn
 from edgesr.artifact import (
     Artifact,
     Manifest,
-    RewriteInfo,
-    TensorInfo,
     files_in,
     read_artifact,
     replaceable_files,
@@ -23,16 +20,17 @@ from edgesr.artifact import (
 )
 from edgesr.backends import require
 from edgesr.errors import ExportError
+from edgesr.export.draft import any_batch, draft_manifest
 from edgesr.export.half_precision_search import HalfGraph, half_precision
-from edgesr.export.onnx_graph import INPUT, OUTPUT, onnx_from_module
+from edgesr.export.onnx_graph import onnx_from_module
 from edgesr.export.parity_inputs import as_pictures, noise_input, odd_size, parity_inputs
 from edgesr.export.request import ExportRequest
 from edgesr.export.rewrite import Applied, Step, apply_plan, plan
 from edgesr.export.target import Conversion
-from edgesr.export.verification import BUDGETS, artifact_edge, edge_elsewhere, reference_outputs
+from edgesr.export.verification import artifact_edge, edge_elsewhere, reference_outputs
 from edgesr.files import staged_folder
 from edgesr.pages import keep_pages
-from edgesr.parity import Budget, Edge, edge
+from edgesr.parity import PICTURE, Budget, Edge, edge
 from edgesr.progress import Progress, silent
 from edgesr.recorded import RECORDED, Pictures, write_recorded
 from edgesr.reference import Reference, load_reference
@@ -41,7 +39,16 @@ from edgesr.tensors import FloatArray, Size, SizeRule, one_of
 _REWRITTEN_BUDGET = Budget(relative_l2=1e-10, psnr_db=120)
 """Rewritten against reference, both in float64: an identity up to rounding, which deep networks amplify."""
 
-_TOOLS = ("edgesr", "numpy", "onnx", "onnxruntime", "onnxscript", "onnxsim", "torch")
+
+@dataclass(frozen=True, kw_only=True)
+class _Network:
+    """What is exported: the reference, and its rewritten copy with what each step did."""
+
+    request: ExportRequest
+    reference: Reference
+    steps: tuple[Step, ...]
+    rewritten: nn.Module
+    applied: tuple[Applied, ...]
 
 
 def export(request: ExportRequest, *, progress: Progress = silent) -> Artifact:
@@ -62,34 +69,72 @@ def export(request: ExportRequest, *, progress: Progress = silent) -> Artifact:
 
     with staged_folder(folder, replaceable=replaceable_files(folder)) as stage:
         unit = reference.unit_module()
-        inputs = parity_inputs(sizes, largest=request.sizes is not None, profiles=request.profiles)
-        inputs = as_pictures(inputs) if request.pictures else inputs
+        inputs = _inputs(sizes, request)
         outputs = reference_outputs(unit, inputs, progress)
         progress("rewriting")
         rewritten, applied = apply_plan(steps, unit)
-        rewritten_edge = _rewritten_edge(unit, steps, noise_input(odd_size(_smallest(reference))))
-
-        graphs = _graphs(rewritten, steps, _rules(sizes, request), _sizes(None, reference), request, progress)
-        edges: list[Edge] = [rewritten_edge]
-        draft = _manifest(request, reference, sizes, applied)
-        if draft.precision == "fp16" and not target.rounds:
-            graphs, half = _halved(graphs, inputs, outputs, request, draft.budget.psnr_db, progress)
-            draft = replace(draft, islands=half.islands)
-            edges.append(half.edge)
-
-        progress(f"writing for {target.title}")
-        forms = target.lower(_conversion(graphs, stage, draft, reference, request))
+        edges = [_rewritten_edge(unit, steps, noise_input(odd_size(_smallest(reference))))]
+        network = _Network(request=request, reference=reference, steps=steps, rewritten=rewritten, applied=applied)
+        if request.proof:
+            edges += _proof(network, one_of((request.proof,)), progress)
+        manifest = _made(network, sizes, inputs, outputs, stage, progress, run=not request.proof)
         write_recorded(stage / RECORDED, inputs, outputs)
-        for form in forms:
-            artifact = Artifact(folder=stage, manifest=replace(draft, artifact=form.name))
-            measured = artifact_edge(artifact, inputs, outputs, progress)
-            draft.budget.check(measured)
-            if elsewhere := edge_elsewhere(artifact, inputs, outputs, progress):
-                draft.budget.check(elsewhere)
-                edges.append(elsewhere)
-            edges.append(measured if form == forms[0] else replace(measured, name=f"artifact as {form.suffix}"))
-        write_manifest(stage, replace(draft, artifact=forms[0].name, parity=tuple(edges), files=files_in(stage)))
+        write_manifest(stage, replace(manifest, parity=(*edges, *manifest.parity), files=files_in(stage)))
     return read_artifact(folder)
+
+
+def _inputs(sizes: SizeRule, request: ExportRequest) -> Pictures:
+    """What the artifact is compared with the reference on: the picture alone where a run takes long."""
+    inputs = parity_inputs(sizes, largest=request.sizes is not None, profiles=request.profiles)
+    if request.target.proof:
+        inputs = {name: image for name, image in inputs.items() if name.startswith(PICTURE)}
+    return as_pictures(inputs) if request.pictures else inputs
+
+
+def _proof(network: _Network, sizes: SizeRule, progress: Progress) -> list[Edge]:
+    """The same network made for a small size, which is run in place of the artifact and thrown away."""
+    inputs = _inputs(sizes, network.request)
+    outputs = reference_outputs(network.reference.unit_module(), inputs, progress)
+    with TemporaryDirectory() as folder:
+        made = _made(network, sizes, inputs, outputs, Path(folder), progress, run=True)
+    return [replace(each, name=f"{each.name} for {sizes.fixed}") for each in made.parity]
+
+
+def _made(
+    network: _Network,
+    sizes: SizeRule,
+    inputs: Pictures,
+    outputs: Pictures,
+    folder: Path,
+    progress: Progress,
+    *,
+    run: bool,
+) -> Manifest:
+    """Write the target's files for the sizes; the manifest, with what was measured after rewriting, without the files.
+
+    run: whether the files are run too.
+    """
+    request, reference = network.request, network.reference
+    target, edges = request.target, []
+    graphs = _graphs(network.rewritten, network.steps, _rules(sizes, request), _sizes(None, reference), request, progress)
+    draft = draft_manifest(request, reference, sizes, network.applied)
+    if draft.precision == "fp16" and not target.rounds:
+        graphs, half = _halved(graphs, inputs, outputs, request, draft.budget.psnr_db, progress)
+        draft = replace(draft, islands=half.islands)
+        edges.append(half.edge)
+
+    progress(f"writing for {target.title}")
+    forms = target.lower(replace(_conversion(graphs, folder, draft, reference, request), progress=progress))
+    draft = replace(draft, compiled=tuple(form.compiled for form in forms if form.compiled))
+    for form in forms if run else ():
+        artifact = Artifact(folder=folder, manifest=replace(draft, artifact=form.path.name))
+        measured = artifact_edge(artifact, inputs, outputs, progress)
+        draft.budget.check(measured, precision=draft.precision)
+        if elsewhere := edge_elsewhere(artifact, inputs, outputs, progress):
+            draft.budget.check(elsewhere, precision=draft.precision)
+            edges.append(elsewhere)
+        edges.append(measured if form == forms[0] else replace(measured, name=f"artifact as {form.path.suffix}"))
+    return replace(draft, artifact=forms[0].path.name, parity=tuple(edges))
 
 
 def _rules(sizes: SizeRule, request: ExportRequest) -> list[SizeRule]:
@@ -114,16 +159,11 @@ def _graphs(
         sizes = rule if rule.fixed else widest
         try:
             graphs[rule] = onnx_from_module(
-                rewritten, sizes, opset=request.opset_of_target, functions=functions, any_batch=_any_batch(rule, request)
+                rewritten, sizes, opset=request.opset_of_target, functions=functions, any_batch=any_batch(rule, request)
             )
         except ExportError as error:
             raise _with_hint(error, rule, request) from error
     return graphs
-
-
-def _any_batch(rule: SizeRule, request: ExportRequest) -> bool:
-    """Whether a graph for these sizes takes any number of pictures."""
-    return request.batch > 1 if request.target.profiles else not rule.fixed
 
 
 def _halved(
@@ -182,15 +222,6 @@ def _with_hint(error: ExportError, sizes: SizeRule, request: ExportRequest) -> E
     return ExportError(error.message, hint=f"Without {', '.join(request.without)} a size may be needed: --size 128x128.")
 
 
-def _budget(request: ExportRequest, reference: Reference) -> Budget:
-    """Of the precision, and as asked for. Seeded weights make numbers far beyond a picture's, which few bits miss by levels."""
-    precision = request.precision_of_target
-    budget = request.target.budgets.get(precision) or BUDGETS[precision]
-    if reference.weights.kind == "untrained":
-        budget = replace(budget, beyond_level=None)
-    return budget if request.budget_db is None else replace(budget, psnr_db=request.budget_db, beyond_level=None)
-
-
 def _stem(request: ExportRequest, reference: Reference) -> str:
     """The artifact's name without target and suffix, as in `vapsr-s-x4-fp32` or `esc-x4-fp32-128x128-untrained`."""
     untrained = "untrained" if reference.weights.kind == "untrained" else None
@@ -236,35 +267,3 @@ def _rewritten_edge(unit: nn.Module, steps: Sequence[Step], inputs: dict[str, Fl
     result = edge("rewritten", [(f"{name} in float64", expected, actual)])
     _REWRITTEN_BUDGET.check(result)
     return result
-
-
-def _manifest(request: ExportRequest, reference: Reference, sizes: SizeRule, applied: tuple[Applied, ...]) -> Manifest:
-    """The manifest, still without the artifact's name, parity and files."""
-    spec, weights, scale = reference.spec, reference.weights, reference.spec.scale
-    height, width = (sizes.fixed.height, sizes.fixed.width) if sizes.fixed else ("H", "W")
-    batch = "N" if not request.target.rounds and _any_batch(sizes, request) else 1
-    larger = [scale * side if isinstance(side, int) else f"{scale}*{side}" for side in (height, width)]
-    kind: dict[str, Any] = {"dtype": "float16"} if request.half_io else {}
-    if request.pictures:
-        kind = {"dtype": "uint8", "range": (0.0, 255.0)}
-    return Manifest(
-        artifact="",
-        format=request.target.format,
-        model=spec.variant or f"{spec.family_name}-custom",
-        scale=scale,
-        target=request.target_name,
-        precision=request.precision_of_target,
-        options=request.options_of_target,
-        islands=(),
-        budget=_budget(request, reference),
-        weights="untrained" if weights.sha256 is None else {"kind": weights.kind, "name": weights.name, "sha256": weights.sha256},
-        sizes=sizes,
-        reach=spec.reach,
-        input=TensorInfo(name=INPUT, shape=(batch, 3, height, width), **kind),
-        output=TensorInfo(name=OUTPUT, shape=(batch, 3, *larger), **kind),
-        rewrites=tuple(RewriteInfo(name=step.name, matches=len(step.matches)) for step in applied if step.matches),
-        parity=(),
-        files=(),
-        tools={name: metadata.version(name) for name in sorted({*_TOOLS, request.target.package} - {""})},
-        profiles=request.profiles,
-    )

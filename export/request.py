@@ -57,14 +57,21 @@ class ExportRequest:
         if self.budget_db is not None and not 0 < self.budget_db < IDENTICAL_DB:
             raise UsageError(f"{self.budget_db} dB is no budget", hint="Take decibels above 0, as in --budget 50.")
         for name, value in self.options.items():
-            if value not in target.options.get(name, ()):
+            if name not in target.parsed and value not in target.options.get(name, ()):
                 known = "; ".join(f"--{option} {'|'.join(values)}" for option, values in target.options.items())
                 raise UsageError(f"target {self.target_name} has no --{name} {value}", hint=f"Its options: {known or 'none'}.")
         target.check(self.precision or target.precisions[0], self._options_of(target))
         if self.sizes and not self.sizes.fixed and not target.several_sizes:
+            any_size = target.default_size is None
             raise UsageError(
-                f"target {self.target_name} takes one size, or any; not {self.sizes.description}",
-                hint="Name one, as in --size 128x128, or none for a file that takes any size.",
+                f"target {self.target_name} takes one size{', or any' * any_size}; not {self.sizes.description}",
+                hint=f"Name one, as in --size 128x128{', or none for a file that takes any size' * any_size}.",
+            )
+        if self.sizes and self.sizes.is_range and self._options_of(target).get("shapes") == "functions":
+            ends = ",".join(str(end) for end in (self.sizes.minimum, self.sizes.maximum))
+            raise UsageError(
+                f"--shapes functions is for listed sizes, one function for each, and not for {self.sizes.description}",
+                hint=f"List them, as in --size {ends}, or leave --shapes functions out for one function that takes the range.",
             )
         self._check_profiles(target)
         if self.half_io and not target.half_io:
@@ -111,7 +118,8 @@ class ExportRequest:
         return self._options_of(self.target)
 
     def _options_of(self, target: Target) -> dict[str, str]:
-        return {name: self.options.get(name, values[0]) for name, values in target.options.items()}
+        asked = {name: self.options.get(name, values[0]) for name, values in target.options.items()}
+        return {name: target.parsed[name](value) if name in target.parsed else value for name, value in asked.items()}
 
     @property
     def sizes_of_target(self) -> SizeRule | None:
@@ -120,6 +128,19 @@ class ExportRequest:
         return self.sizes or (one_of((default,)) if default else None)
 
     @property
+    def proof(self) -> Size | None:
+        """The size of what is run in the artifact's place, or nothing where the artifact itself is run."""
+        asked, small = self.sizes_of_target, self.target.proof
+        if not asked or not small or self.options_of_target.get("verify") == "full":
+            return None
+        return small if asked.minimum.height * asked.minimum.width > small.height * small.width else None
+
+    @property
     def pictures(self) -> bool:
         """Whether the artifact takes and gives pictures of whole numbers."""
         return self.options_of_target.get("io") == "image"
+
+    @property
+    def colours_last(self) -> bool:
+        """Whether the artifact takes and gives (N,H,W,3), not (N,3,H,W)."""
+        return self.options_of_target.get("layout") == "nhwc"

@@ -6,9 +6,11 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgesr.artifact import Compiled
 from edgesr.errors import RegistryError
 from edgesr.export.rewrite import TRAITS
 from edgesr.parity import Budget
+from edgesr.progress import Progress, silent
 from edgesr.registry import Registry, discover
 from edgesr.tensors import Precision, Size, SizeRule
 
@@ -21,7 +23,9 @@ class Conversion:
     """What a target makes a file of.
 
     graphs: the sizes that each takes -> the network in ONNX; several where each size has a graph of its own. folder: where the
-    files go. stem: what their names begin with. precision, options: as asked for. facts: what the file's metadata should say.
+    files go. stem: what their names begin with. precision, options: as asked for. facts: what the file's metadata should say, as
+    text: model, precision, input, title, scale, paper, licence, weights, version, and manifest, the manifest's identity.
+    progress: told of what takes long.
     """
 
     graphs: Mapping[SizeRule, "onnx.ModelProto"]
@@ -30,12 +34,21 @@ class Conversion:
     precision: Precision
     options: Mapping[str, str] = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)
+    progress: Progress = silent
 
     @property
     def graph(self) -> "onnx.ModelProto":
         """The only graph."""
         (graph,) = self.graphs.values()
         return graph
+
+
+@dataclass(frozen=True, kw_only=True)
+class Form:
+    """A model file that a target wrote, or a folder which is the model. compiled: for which chip, where it is for one."""
+
+    path: Path
+    compiled: Compiled | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,10 +66,13 @@ class Target:
     default_size: what is exported for when no size is named; None is any size. several_sizes: whether it takes lists and ranges.
     profiles: whether the manifest states the shapes as profiles; then one graph serves all sizes, of a fixed number of pictures
         unless more are asked for.
-    options: what else may be asked for, by name: the possible values, the default first. Two mean the same in every target: `io`
-        is "image" where files take and give pictures of whole numbers (`TensorInfo.is_picture`); `shapes` is "functions" where
-        each of several sizes gets a graph of its own. check: raises UsageError for a precision and options that
-        do not go together.
+    options: what else may be asked for, by name: the possible values, the default first. Three mean the same in every target:
+        `io` is "image" where files take and give pictures of whole numbers (`TensorInfo.is_picture`); `layout` is "nhwc" where
+        their colours come last; `shapes` is "functions" where each of several sizes gets a graph of its own. parsed: of options
+        whose values are no list: text -> what the manifest says, or a UsageError. check: raises UsageError for a precision and
+        options that do not go together.
+    proof: where a run of the artifact takes very long, the size of a smaller one that is made and run in its place, unless the
+        option `verify` is "full".
     lower: writes the model files, named after the stem: the artifact first, then other forms of it, which `runtime` opens too.
     package, extra: the module that `lower` imports beyond the base, and the extra of `pip install edgesr[extra]` that brings it.
     """
@@ -67,7 +83,7 @@ class Target:
     needs: frozenset[str]
     opsets: tuple[int, ...]
     precisions: tuple[Precision, ...]
-    lower: Callable[[Conversion], tuple[Path, ...]]
+    lower: Callable[[Conversion], tuple[Form, ...]]
     rounds: bool = False
     budgets: Mapping[Precision, Budget] = field(default_factory=dict)
     also_on: str = ""
@@ -76,7 +92,9 @@ class Target:
     several_sizes: bool = False
     profiles: bool = False
     options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    parsed: Mapping[str, Callable[[str], str]] = field(default_factory=dict)
     check: Callable[[Precision, Mapping[str, str]], None] = lambda _, __: None
+    proof: Size | None = None
     package: str = ""
     extra: str = ""
 

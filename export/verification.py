@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgesr.artifact import Artifact, read_artifact
+from edgesr.artifact import Artifact, Manifest, read_artifact
 from edgesr.errors import ArtifactError, BackendMissingError, CheckpointError, ParityError
 from edgesr.export.target import targets
 from edgesr.parity import Budget, Edge, edge
 from edgesr.progress import Progress, silent
 from edgesr.recorded import RECORDED, Pictures, read_recorded
 from edgesr.runtime import Options
-from edgesr.runtimes import open_artifact
+from edgesr.runtimes import open_artifact, runtimes
 from edgesr.runtimes.pytorch import reference_of
 from edgesr.tensors import Precision
 
@@ -63,7 +63,7 @@ def verify(
         against = f"the reference built from {Path(weights).name}"
     measured = artifact_edge(artifact, inputs, outputs, progress, runtime=runtime, device=device)
     try:
-        artifact.manifest.budget.check(measured)
+        budget_of(artifact.manifest, runtime or _own_runtime(artifact.manifest)).check(measured)
     except ParityError as error:
         raise ParityError(error.message, hint="Do not use this artifact. Export the model again.") from error
     return Verification(artifact=artifact, edge=measured, against=against)
@@ -79,9 +79,7 @@ def artifact_edge(
     device: str | None = None,
 ) -> Edge:
     """Run the artifact's files through its target's runtime, or another, and compare with the reference's `outputs`."""
-    session = open_artifact(
-        artifact, runtime=runtime or targets()[artifact.manifest.target].runtime, options=Options(device=device)
-    )
+    session = open_artifact(artifact, runtime=runtime or _own_runtime(artifact.manifest), options=Options(device=device))
     pairs = []
     for done, (name, image) in enumerate(inputs.items()):
         progress("comparing the artifact with the reference", done, len(inputs))
@@ -100,6 +98,16 @@ def edge_elsewhere(artifact: Artifact, inputs: Pictures, outputs: Pictures, prog
     except (BackendMissingError, ArtifactError, MemoryError):
         return None
     return replace(measured, name=f"artifact on {device}")
+
+
+def budget_of(manifest: Manifest, runtime: str) -> Budget:
+    """What an artifact must keep to in a runtime: what it was exported with, and what whole numbers cost where they come out."""
+    return manifest.budget.of_levels if manifest.output.is_picture and runtimes()[runtime].whole_numbers else manifest.budget
+
+
+def _own_runtime(manifest: Manifest) -> str:
+    """The runtime that its target is verified in."""
+    return targets()[manifest.target].runtime
 
 
 def reference_outputs(module: "nn.Module", inputs: Pictures, progress: Progress = silent) -> Pictures:

@@ -51,6 +51,17 @@ class PyTorchSession:
 
         return Bound(run, self._fetched)
 
+    def device_mb(self) -> dict[str, float]:
+        """What PyTorch's allocator on a CUDA device has held at most, in MB of 2²⁰ bytes."""
+        import torch
+
+        if self._device != "cuda":
+            return {}
+        return {
+            "PyTorch allocator, peak": torch.cuda.max_memory_allocated() / 2**20,
+            "PyTorch reserved, peak": torch.cuda.max_memory_reserved() / 2**20,
+        }
+
     def _placed(self, image: FloatArray) -> "Tensor":
         import torch
 

@@ -32,7 +32,7 @@ def _open(artifact: Artifact, _options: Options) -> TensorrtSession:
         for path, manifest in usable_engines(artifact, machine)
     ]
     device = CudaDevice()  # before TensorRT, so that both work in the primary context
-    settings = {"TensorRT": machine.tensorrt, "CUDA graphs": "from the second run of a shape on"}
+    settings = {"TensorRT": machine.tensorrt}
     return TensorrtSession(runnables, device, artifact.manifest, settings, folder=shlex.quote(str(artifact.folder)))
 
 

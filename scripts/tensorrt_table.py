@@ -1,4 +1,4 @@
-"""The table of docs/tensorrt-target.md: every variant for TensorRT, at ×4 in both precisions, and for a range of sizes.
+"""The table of docs/tensorrt.md: every variant for TensorRT, at ×4 in both precisions, and for a range of sizes.
 
 Its figures are those of the manifest and of the file; the record is docs/records/tensorrt.json.
 """
@@ -54,7 +54,7 @@ if __name__ == "__main__":
         ExportTable(
             command="scripts/tensorrt",
             target="tensorrt",
-            page="tensorrt-target.md",
+            page="tensorrt.md",
             record="tensorrt.json",
             packages=("edgesr", "torch", "onnx", "onnxruntime"),
             rows=rows,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgesr.artifact import Artifact, Profile, read_artifact
+from edgesr.artifact import ENGINES, Artifact, Profile, read_artifact
 from edgesr.cli.options import Json
 from edgesr.cli.render import Output
 from edgesr.errors import BackendMissingError, UsageError
@@ -101,11 +101,11 @@ def _made(
 
 def _trtexec_lines(artifact: Artifact, profiles: Sequence[Profile], options: "BuildOptions") -> list[str]:
     """For each profile the line for TensorRT 10 and the one for 11."""
-    from edgesr.runtimes._trt.engines import FOLDER, shape_name
+    from edgesr.runtimes._trt.engines import shape_name
     from edgesr.runtimes._trt.trtexec import trtexec_line
     from edgesr.runtimes._trt.versions import MAJORS
 
-    manifest, folder = artifact.manifest, artifact.folder / FOLDER
+    manifest, folder = artifact.manifest, artifact.folder / ENGINES
     lines = []
     for profile in profiles:
         engine = folder / f"{manifest.model}-x{manifest.scale}-{shape_name(profile)}-{manifest.precision}.engine"

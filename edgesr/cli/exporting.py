@@ -14,7 +14,7 @@ from edgesr.cli.options import Device, Json, Scale, Weights
 from edgesr.cli.render import Output, table
 from edgesr.errors import UnknownNameError, UsageError
 from edgesr.parity import Edge
-from edgesr.tensors import PRECISIONS, parse_size, parse_sizes
+from edgesr.tensors import PRECISIONS, Precision, parse_size, parse_sizes
 
 if TYPE_CHECKING:
     from edgesr.export.rewrite import Applied
@@ -37,13 +37,27 @@ Shapes = Annotated[
 Tables = Annotated[
     str | None, typer.Option(help="coreml, tensorrt, biases: compact (the default) or constant.", show_default=False)
 ]
+Io = Annotated[str | None, typer.Option(help="coreml: image (the default) or tensor; qnn: tensor or image.", show_default=False)]
+Soc = Annotated[
+    str | None,
+    typer.Option(metavar="CHIP", help="qnn: chips to compile for, as sm8650,sm8550 or '8 Gen 3' (sm8650).", show_default=False),
+]
+Layout = Annotated[str | None, typer.Option(help="qnn, of input and output: nchw (the default) or nhwc.", show_default=False)]
+Verify = Annotated[
+    str | None,
+    typer.Option(help="qnn: quick (a small picture, the default) or full (one of the size too, minutes).", show_default=False),
+]
 Batch = Annotated[int, typer.Option("--batch", metavar="N", help="tensorrt: up to this many pictures at a time.")]
 Optimum = Annotated[
     str | None, typer.Option(metavar="HxW", help="tensorrt, a range: the size to be fast at (180x320).", show_default=False)
 ]
 BudgetDb = Annotated[
     float | None,
-    typer.Option("--budget", metavar="DB", help="The least PSNR on a real picture, against the reference (default 50)."),
+    typer.Option(
+        "--budget",
+        metavar="DB",
+        help="The least PSNR on a real picture, against the reference; else 50, for coreml 100 in fp32, 40 in w8, p8, p6 and p4.",
+    ),
 ]
 TargetName = Annotated[str, typer.Option("--target", help="What to export for.")]
 
@@ -56,10 +70,15 @@ def export(
     size: Sizes = None,
     batch: Batch = 1,
     optimum: Optimum = None,
-    dynamic: Annotated[bool, typer.Option("--dynamic", help="Any batch and size (the default without --size).")] = False,
+    dynamic: Annotated[
+        bool, typer.Option("--dynamic", help="ort, onnx: any batch and size (their default without --size).")
+    ] = False,
     opset: Annotated[int | None, typer.Option(metavar="N", help="ONNX opset; target onnx takes 17 to 20.")] = None,
     precision: PrecisionName = None,
-    io: Annotated[str | None, typer.Option(help="coreml: image (the default) or tensor.", show_default=False)] = None,
+    io: Io = None,
+    soc: Soc = None,
+    layout: Layout = None,
+    verify: Verify = None,
     deployment: Annotated[str | None, typer.Option(help="coreml: ios15 to ios18 (ios16).", show_default=False)] = None,
     shapes: Shapes = None,
     tables: Tables = None,
@@ -70,21 +89,19 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Convert a network, prove that it is still the same function, and write an artifact folder."""
-    options = {"io": io, "deployment": deployment, "shapes": shapes, "tables": tables}
+    options = {"io": io, "soc": soc, "layout": layout, "verify": verify}
+    options |= {"deployment": deployment, "shapes": shapes, "tables": tables}
     if size and dynamic:
         raise UsageError("--size and --dynamic contradict each other", hint="Give one of them.")
-    chosen = next((known for known in PRECISIONS if known == precision), None)
-    if precision and chosen is None:
-        raise UnknownNameError("precision", precision, PRECISIONS)
+    chosen = _precision(precision)
     from edgesr.export.pipeline import export as run
     from edgesr.export.request import ExportRequest
     from edgesr.export.target import targets
 
     show = Output(as_json=as_json)
     if dynamic and targets()[target].default_size:
-        raise UsageError(
-            f"target {target} has no --dynamic", hint="Name sizes: --size 128x128,256x256, or a range 64x64..512x512."
-        )
+        more = ", several as 128x128,256x256, or a range 64x64..512x512" * targets()[target].several_sizes
+        raise UsageError(f"target {target} has no --dynamic", hint=f"Name a size: --size 128x128{more}.")
     request = ExportRequest(
         model=model,
         scale=scale,
@@ -106,6 +123,14 @@ def export(
     manifest = artifact.manifest
     _warn(show, manifest)
     show.result({"folder": str(artifact.folder), **manifest.to_json()}, _export_lines(artifact.folder, manifest))
+
+
+def _precision(name: str | None) -> Precision | None:
+    """The precision of this name; raises UnknownNameError."""
+    chosen = next((known for known in PRECISIONS if known == name), None)
+    if name and chosen is None:
+        raise UnknownNameError("precision", name, PRECISIONS)
+    return chosen
 
 
 def _warn(show: Output, manifest: Manifest) -> None:
@@ -205,6 +230,9 @@ def _export_lines(folder: Path, manifest: Manifest) -> Iterator[str | Table]:
     shape = ",".join(str(side) for side in manifest.input.shape)
     kind = "RGB picture, 0 to 255" if manifest.input.is_picture else "RGB in [0,1]"
     yield f"Input: ({shape}) {kind}; H×W {manifest.sizes.description}"
+    for one in manifest.compiled:
+        on_npu = f"{one.npu_nodes} nodes on its NPU, {one.cpu_nodes} on the processor"
+        yield f"Compiled for {one.chip} ({one.architecture}) by {one.compiler}: {on_npu}"
     for each in manifest.profiles:
         shapes = (each.minimum, each.optimum, each.maximum)
         yield f"Profile (N,H,W): {', '.join('×'.join(map(str, shape)) for shape in shapes)} (smallest, best, largest)"

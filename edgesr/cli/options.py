@@ -11,5 +11,8 @@ Weights = Annotated[
     typer.Option(metavar="FILE", help="Checkpoint (.pth, .pt, .safetensors), or the name of fetched official weights."),
 ]
 Device = Annotated[
-    str | None, typer.Option("--device", help="Where it runs: cpu, cuda; in Core ML all, cpu, gpu or ane.", show_default=False)
+    str | None,
+    typer.Option(
+        "--device", help="Where it runs: cpu, cuda; in Core ML all, cpu, gpu or ane; in QNN a chip.", show_default=False
+    ),
 ]

@@ -1,18 +1,17 @@
 """Core ML: an `.mlpackage` (ML Program) for iOS 15 to 18, from the same rewritten graph as every other target."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from edgesr.errors import UsageError
-from edgesr.export.target import Conversion, Target
+from edgesr.export.target import Conversion, Form, Target
 from edgesr.parity import LEVEL, Budget
 from edgesr.tensors import Precision, Size
 
 
-def _lower(asked: Conversion) -> tuple[Path, ...]:
+def _lower(asked: Conversion) -> tuple[Form, ...]:
     from edgesr.export.mil.package import write_package
 
-    return (write_package(asked),)
+    return (Form(path=write_package(asked)),)
 
 
 def _check(precision: Precision, options: Mapping[str, str]) -> None:

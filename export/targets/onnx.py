@@ -1,6 +1,6 @@
 """ONNX for any runtime: one `.onnx` file of standard operators, opset 17 to 20."""
 
-from edgesr.export.target import Target
+from edgesr.export.target import Form, Target
 from edgesr.export.targets._onnx_file import write_onnx
 
 TARGET = Target(
@@ -12,5 +12,5 @@ TARGET = Target(
     opsets=(20, 19, 18, 17),
     precisions=("fp32", "fp16"),
     half_io=True,
-    lower=lambda asked: (write_onnx(asked),),
+    lower=lambda asked: (Form(path=write_onnx(asked)),),
 )

@@ -1,22 +1,20 @@
 """ONNX Runtime: one `.onnx` file of opset 20 and, in float32, the same as `.ort` for ONNX Runtime's small builds for phones."""
 
-from pathlib import Path
-
 import onnx
 
 from edgesr.export.ort_format import write_ort_format
-from edgesr.export.target import Conversion, Target
+from edgesr.export.target import Conversion, Form, Target
 from edgesr.export.targets._onnx_file import write_onnx
 
 
-def _lower(asked: Conversion) -> tuple[Path, ...]:
+def _lower(asked: Conversion) -> tuple[Form, ...]:
     graph, path = asked.graph, write_onnx(asked)
     if any(weight.data_type == onnx.TensorProto.FLOAT16 for weight in graph.graph.initializer):
         # Writing it on a processor without half precision, ONNX Runtime would make the weights float32 again.
-        return (path,)
+        return (Form(path=path),)
     mobile = asked.folder / f"{asked.stem}.ort"
     write_ort_format(graph, mobile)
-    return path, mobile
+    return Form(path=path), Form(path=mobile)
 
 
 TARGET = Target(

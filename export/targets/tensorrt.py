@@ -6,11 +6,10 @@ shape can be captured in a CUDA graph, and larger pictures run in tiles. Lists o
 """
 
 from dataclasses import replace
-from pathlib import Path
 
 from edgesr.errors import ExportError
 from edgesr.export.constant_factors import with_constant_factors
-from edgesr.export.target import Conversion, Target
+from edgesr.export.target import Conversion, Form, Target
 from edgesr.export.targets._onnx_file import write_onnx
 from edgesr.export.tensorrt_parser import check_parser
 from edgesr.tensors import Size
@@ -19,13 +18,13 @@ _LARGEST = 2**31 - 1
 """Bytes of a message of protobuf's."""
 
 
-def _lower(asked: Conversion) -> tuple[Path, ...]:
+def _lower(asked: Conversion) -> tuple[Form, ...]:
     ((sizes, graph),) = asked.graphs.items()
     final = with_constant_factors(graph, tables=asked.options["tables"] == "constant")
     if final.ByteSize() > _LARGEST:
         raise ExportError(f"an ONNX file holds 2 GB at most, not {final.ByteSize() / 1e9:.1f}", hint="Add --tables compact.")
     check_parser(final)
-    return (write_onnx(replace(asked, graphs={sizes: final})),)
+    return (Form(path=write_onnx(replace(asked, graphs={sizes: final}))),)
 
 
 TARGET = Target(

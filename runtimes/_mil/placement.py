@@ -8,11 +8,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from math import prod
+from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
-from edgesr.runtime import Finding
+from edgesr.runtime import Finding, Inspection
 from edgesr.runtimes._mil.program import Feature, Function, Operation, Package, Value
 
 
@@ -48,6 +49,15 @@ _ROW = 64
 _LONGEST = 16384
 _MOST_CHANNELS = 65536
 _WIDEST_KERNEL = 13
+
+
+def inspection(folder: Path) -> Inspection:
+    """What a package holds."""
+    package = Package(folder)
+    default = package.default
+    counts = {name: operators(package.functions[name]) for name in sorted(package.functions, key=lambda each: each != default)}
+    functions = {name: sum(each.values()) for name, each in counts.items()} if len(counts) > 1 else {}
+    return Inspection(operators=counts[default], findings=findings(package), functions=functions)
 
 
 def operators(function: Function) -> dict[str, int]:

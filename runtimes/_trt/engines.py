@@ -13,11 +13,10 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from edgesr.artifact import Artifact, Profile, digest
+from edgesr.artifact import ENGINES, Artifact, Profile, digest
 from edgesr.errors import ArtifactError
 from edgesr.files import sha256_of, write_whole
 
-FOLDER = "engines"
 Origin = Literal["built", "trusted"]
 _SCHEMA = 1
 
@@ -159,7 +158,7 @@ def check_bytes(path: Path, manifest: EngineManifest) -> None:
 
 def newest_engines(artifact: Artifact, here: Here) -> tuple[dict[Profile, EngineManifest], list[str]]:
     """Shapes -> the newest of the artifact's engines for them, the newest of all first; and why others may not be loaded here."""
-    manifests = [read_manifest(path) for path in sorted((artifact.folder / FOLDER).glob("*.json"))]
+    manifests = [read_manifest(path) for path in sorted((artifact.folder / ENGINES).glob("*.json"))]
     newest: dict[Profile, EngineManifest] = {}
     misfits = []
     for manifest in sorted(manifests, key=lambda each: each.date, reverse=True):
@@ -175,7 +174,7 @@ def usable_engines(artifact: Artifact, here: Here) -> tuple[tuple[Path, EngineMa
 
     Engines of other machines are passed over. One without a manifest is refused by name when there is nothing else.
     """
-    folder = artifact.folder / FOLDER
+    folder = artifact.folder / ENGINES
     newest, misfits = newest_engines(artifact, here)
     for manifest in newest.values():
         check_bytes(folder / manifest.engine, manifest)

@@ -93,6 +93,11 @@ class Lane:
         self._device.synchronize()
 
     @property
+    def captured(self) -> bool:
+        """Whether a shape runs as a graph."""
+        return any(each.graph for each in self._prepared.values())
+
+    @property
     def milliseconds(self) -> float:
         """What the last run of the network took on the device, by its events; without the copies."""
         return self._end.milliseconds_since(self._begin)

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from edgesr.artifact import Artifact, Profile
+from edgesr.artifact import ENGINES, Artifact, Profile
 from edgesr.errors import ArtifactError
 from edgesr.progress import Progress, silent
 from edgesr.runtimes._trt.building import build_plan
 from edgesr.runtimes._trt.engines import (
-    FOLDER,
     EngineManifest,
     Here,
     Origin,
@@ -70,7 +69,7 @@ def trust_engine(artifact: Artifact, file: Path) -> Made:
 
 
 def _build(artifact: Artifact, profile: Profile, options: BuildOptions, machine: Here, progress: Progress) -> Made:
-    folder = artifact.folder / FOLDER
+    folder = artifact.folder / ENGINES
     path = folder / f"{engine_stem(artifact, profile, options.record, machine)}.engine"
     if not options.again and path.with_suffix(".json").is_file():
         manifest = read_manifest(path.with_suffix(".json"))
@@ -121,6 +120,6 @@ def _keep(
         options=options,
         date=datetime.now(UTC).isoformat(timespec="microseconds"),
     )
-    folder = artifact.folder / FOLDER
+    folder = artifact.folder / ENGINES
     write_engine(folder, manifest, plan)
     return Made(path=folder / manifest.engine, manifest=manifest)

@@ -48,7 +48,7 @@ class TensorrtSession:
     """Sizes are checked before anything runs. It belongs to the thread that made it, whose CUDA context it uses.
 
     An engine is loaded when the first picture of its sizes comes, so that those that nothing needs take no memory. Where several
-    take a size alike, the first of `runnables` runs it.
+    take a size alike, the first of `runnables` runs it. settings: what is known before any engine is loaded.
     """
 
     def __init__(
@@ -65,10 +65,13 @@ class TensorrtSession:
 
     @property
     def settings(self) -> dict[str, str]:
-        """What was told at opening, and what the engines that were loaded so far say of themselves."""
+        """What was told at opening, what the engines loaded so far say of themselves, and what became of CUDA graphs."""
         loaded = [self._runnables[index].facts for index in self._engines]
         names = dict.fromkeys(name for facts in loaded for name in facts)
-        return self._settings | {name: ", ".join(dict.fromkeys(facts[name] for facts in loaded)) for name in names}
+        engines = {name: ", ".join(dict.fromkeys(facts[name] for facts in loaded)) for name in names}
+        captured = "used" if any(lane.captured for lane in self._all_lanes) else "from the second run of a shape on"
+        graphs = f"not used: {self.graph_trouble}" if self.graph_trouble else captured
+        return {**self._settings, **engines, "CUDA graphs": graphs}
 
     def run(self, image: FloatArray) -> FloatArray:
         """Image (N,3,H,W) RGB in [0,1] -> (N,3,sH,sW), not clamped.
@@ -95,7 +98,7 @@ class TensorrtSession:
     def device_mb(self) -> dict[str, float]:
         """What the session holds of the device's memory besides the engines' weights, in MB of 2²⁰ bytes, by use."""
         total: dict[str, int] = {}
-        for lane in (*self._lanes.values(), *self._bound):
+        for lane in self._all_lanes:
             for use, size in lane.device_bytes.items():
                 total[use] = total.get(use, 0) + size
         return {f"TensorRT session, {use}": size / 2**20 for use, size in total.items()}
@@ -103,7 +106,11 @@ class TensorrtSession:
     @property
     def graph_trouble(self) -> str:
         """Why CUDA graphs are not used; "" where they are, or where nothing ran twice yet."""
-        return next((lane.graph_trouble for lane in (*self._lanes.values(), *self._bound) if lane.graph_trouble), "")
+        return next((lane.graph_trouble for lane in self._all_lanes if lane.graph_trouble), "")
+
+    @property
+    def _all_lanes(self) -> tuple[Lane, ...]:
+        return (*self._lanes.values(), *self._bound)
 
     def _lane(self, index: int) -> Lane:
         runnable = self._runnables[index]

@@ -15,7 +15,7 @@ from edgesr.export.request import ExportRequest
 from edgesr.export.target import targets
 from edgesr.runtime import Runtime, RuntimeSession
 from edgesr.runtimes import open_artifact, runs_here, runtimes
-from edgesr.tensors import Size, SizeRule, parse_sizes
+from edgesr.tensors import Precision, Size, SizeRule
 
 
 def build_engines(artifact: Artifact) -> None:
@@ -45,21 +45,25 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Opened:
 
     @cache
     def made(target: str, sizes: SizeRule) -> Artifact:
-        """vapsr-s in float32, without whatever turns pictures into 8 bits."""
+        """vapsr-s in float32 where there is such, without whatever turns pictures into 8 bits."""
         options = {"io": "tensor"} if "tensor" in targets()[target].options.get("io", ()) else {}
         folder = tmp_path_factory.mktemp("made") / "out"
+        precision: Precision | None = "fp32" if "fp32" in targets()[target].precisions else None
         return export(
-            ExportRequest(model="vapsr-s", target_name=target, precision="fp32", sizes=sizes, options=options, folder=folder)
+            ExportRequest(model="vapsr-s", target_name=target, precision=precision, sizes=sizes, options=options, folder=folder)
         )
 
     def fitting(name: str, runtime: Runtime, artifact: Artifact) -> Artifact:
         manifest = artifact.manifest
         if not runtime.formats or (manifest.format in runtime.formats and name not in BUILDS):
             return artifact
-        found = made(runtime.target, manifest.sizes if manifest.sizes.fixed else parse_sizes("1x1..64x64"))
+        sizes = manifest.sizes
+        if not sizes.fixed and not targets()[runtime.target].several_sizes:
+            pytest.skip(f"target {runtime.target} takes one size: see its own tests")
+        found = made(runtime.target, sizes if sizes.fixed else replace(sizes, maximum=Size(height=64, width=64)))
         if name in BUILDS:
             BUILDS[name](found)
-        return replace(found, manifest=replace(found.manifest, sizes=manifest.sizes))
+        return found
 
     def opened(name: str, runtime: Runtime, artifact: Artifact) -> RuntimeSession:
         pytest.importorskip(runtime.package)
@@ -106,7 +110,7 @@ def test_another_size_than_the_fixed_one_is_refused(name: str, runtime: Runtime,
 def test_a_size_below_the_minimum_is_refused(name: str, runtime: Runtime, vapsr_s: Artifact, opened: Opened) -> None:
     eight = SizeRule(minimum=Size(height=8, width=8))
     session = opened(name, runtime, replace(vapsr_s, manifest=replace(vapsr_s.manifest, sizes=eight)))
-    if session.sizes != eight:
+    if session.sizes.minimum != eight.minimum:
         pytest.skip("the reference has the network's own minimum")
     with pytest.raises(SizeError, match="8x8 and larger"):
         session.run(np.zeros((1, 3, 7, 8), np.float32))

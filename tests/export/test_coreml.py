@@ -16,8 +16,11 @@ from edgesr.errors import ArtifactError, ExportError, SizeError, UsageError
 from edgesr.export.pipeline import export
 from edgesr.export.request import ExportRequest
 from edgesr.export.verification import verify
-from edgesr.parity import PICTURE
+from edgesr.parity import PICTURE, difference
+from edgesr.recorded import RECORDED, read_recorded
+from edgesr.runtime import Options
 from edgesr.runtimes import open_artifact
+from edgesr.runtimes._mil.placement import inspection
 from edgesr.runtimes._mil.program import Package
 from edgesr.tensors import parse_sizes
 
@@ -71,6 +74,16 @@ def test_pictures_come_back_within_a_level(pictures: Artifact) -> None:
     assert output.max() <= 1
 
 
+def test_without_rounding_a_package_is_nearer_to_the_reference(pictures: Artifact) -> None:
+    inputs, outputs = read_recorded(pictures.folder / RECORDED)
+    name = next(name for name in inputs if name.startswith(PICTURE))
+    rounded, exact = (
+        difference(name, outputs[name].clip(0, 1), open_artifact(pictures, options=Options(device=device)).run(inputs[name]))
+        for device in (None, "exact")
+    )
+    assert rounded.psnr_db + 3 < exact.psnr_db < 100  # the weights are rounded in the file
+
+
 @pytest.mark.parametrize("deployment", ["ios15", "ios16", "ios17", "ios18"])
 def test_float32_is_exact_for_every_deployment_target(deployment: str, tmp_path: Path) -> None:
     options = {"io": "tensor", "deployment": deployment}
@@ -111,6 +124,7 @@ def test_a_network_whose_graph_depends_on_the_size_gets_functions_that_share_wei
     one = export(request(tmp_path / "one", sizes=parse_sizes("24x24"), options={"deployment": "ios18"}))
     assert set(Package(both.path).functions) == {"size_20x20", "size_24x24"}
     assert open_artifact(both).run(np.zeros((1, 3, 20, 20), np.float32)).shape == (1, 3, 80, 80)
+    assert list(inspection(both.path).functions) == ["size_20x20", "size_24x24"]
     assert both.manifest.model_bytes < 1.5 * one.manifest.model_bytes
     assert not list(tmp_path.glob("out*"))
 
@@ -125,7 +139,8 @@ def test_a_network_whose_graph_depends_on_the_size_gets_functions_that_share_wei
         (["--deployment", "ios12"], 2, "has no --deployment ios12"),
         (["--dynamic"], 2, "has no --dynamic"),
         (["--half-io"], 2, "has no --half-io"),
-        (["--precision", "p4", "--size", "16x16", "--budget", "120"], 3, "is not the reference's function"),
+        (["--size", "8x8..16x16", "--shapes", "functions", "--deployment", "ios18"], 2, "List them, as in --size 8x8,16x16"),
+        (["--precision", "w8", "--size", "16x16", "--budget", "120"], 3, "for fewer (--budget), or take --precision fp16"),
     ],
 )
 def test_bad_input_is_one_clear_error(words: list[str], code: int, message: str, tmp_path: Path, edgesr: Command) -> None:

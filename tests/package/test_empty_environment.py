@@ -8,7 +8,7 @@ from packaging.requirements import Requirement
 
 BASE = {Requirement(text).name for text in metadata.requires("edgesr") or [] if "extra" not in text}
 EXTRAS = {Requirement(text).name for text in metadata.requires("edgesr") or [] if "extra" in text}
-MODULE_OF = {"scikit-image": "skimage"}
+MODULE_OF = {"scikit-image": "skimage", "onnxruntime-qnn": "onnxruntime_qnn"}
 
 PROBE = """
 import importlib, importlib.abc, pkgutil, sys

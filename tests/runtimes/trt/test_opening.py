@@ -16,7 +16,6 @@ from edgesr.files import sha256_of
 from edgesr.runtime import RuntimeSession
 from edgesr.runtimes import open_artifact, runtimes
 from edgesr.runtimes._trt.engines import Here, usable_engines
-from edgesr.runtimes._trt.versions import how_to_install
 from tests.runtimes.trt.conftest import Board, MakeArtifact
 from tests.runtimes.trt.planted_tensorrt import plan
 
@@ -205,13 +204,13 @@ def test_it_is_nobodys_default(vapsr_s: Artifact, board: Board) -> None:
 def test_without_tensorrt_the_commands_are_told(
     edgesr: Command, make_artifact: MakeArtifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edgesr.runtimes._trt.versions.available", lambda _: False)
+    monkeypatch.setattr("edgesr.backends.available", lambda _: False)
     artifact = make_artifact("16x24,8x8")
     done = edgesr("build", artifact.folder, "--workspace", 256)
     assert done.code == 4
     folder = str(artifact.folder)
-    assert "TensorRT is not installed" in done.err
-    assert how_to_install() in done.err
+    assert "runtime tensorrt needs the package tensorrt, which is not installed" in done.err
+    assert 'pip install "edgesr[tensorrt]"' in done.err
     assert done.err.count("trtexec '--onnx=") == 4
     assert (
         f"trtexec '--onnx={folder}/toy-x2.onnx' '--saveEngine={folder}/engines/toy-x2-1x16x24-fp32.engine' "
@@ -219,6 +218,27 @@ def test_without_tensorrt_the_commands_are_told(
         "--memPoolSize=workspace:256M --minShapes=input:1x3x16x24 --optShapes=input:1x3x16x24 --maxShapes=input:1x3x16x24"
     ) in done.err
     assert not (artifact.folder / "engines").exists()
+
+
+def test_a_jetson_hears_of_its_own_tensorrt_wherever_it_is_missing(
+    edgesr: Command, make_artifact: MakeArtifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "nv_tegra_release").write_text("# R36")
+    monkeypatch.setattr("edgesr.backends._ON_JETSON", tmp_path / "nv_tegra_release")
+    monkeypatch.setattr("edgesr.backends.available", lambda _: False)
+    artifact = make_artifact()
+    for words in (["build", artifact.folder], ["verify", artifact.folder, "--runtime", "tensorrt"]):
+        done = edgesr(*words)
+        assert (done.code, "runtime tensorrt needs the package tensorrt" in done.err) == (4, True), done.err
+        assert "comes with JetPack" in done.err
+        assert "edgesr[tensorrt]" not in done.err
+
+
+def test_an_export_does_not_replace_what_engines_were_built_from(edgesr: Command, built: Artifact) -> None:
+    done = edgesr("export", "vapsr-s", "--target", "tensorrt", "-o", built.folder)
+    assert (done.code, "holds engines that were built from the artifact there" in done.err) == (1, True), done.err
+    assert f"rm -r '{built.folder / 'engines'}'" in done.err
+    assert engine(built).exists()
 
 
 def test_trtexec_of_11_is_strongly_typed_by_itself_and_fixed_files_take_no_shapes(

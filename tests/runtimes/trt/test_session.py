@@ -1,11 +1,13 @@
 """The session's logic on a device of plain memory: what is kept, what is allocated, what is captured, what is said."""
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from edgesr.bench.worker import Worker
 from edgesr.errors import DeviceError, NoEngineError, SizeError, UsageError
 from edgesr.runtimes._trt.device import DeviceMemoryError
 from edgesr.runtimes._trt.session import Runnable, TensorrtSession, TimedBound
@@ -113,6 +115,20 @@ def test_what_is_bound_keeps_its_output_and_tells_the_devices_time() -> None:
     assert device.allocations == before
 
 
+@pytest.mark.parametrize(("capturable", "said"), [(True, "used"), (False, "not used: this cannot be captured")])
+def test_the_bench_gets_events_memory_and_the_graphs_fate(capturable: bool, said: str, tmp_path: Path) -> None:
+    worker = Worker("", {}, "")
+    worker.session, _ = session("8x8..64x64", device=MemoryDevice(capturable=capturable))
+    assert worker.settings({})["settings"]["CUDA graphs"] == "from the second run of a shape on"
+    np.save(tmp_path / "image.npy", picture(16, 24))
+    assert worker.first({"image": tmp_path / "image.npy"})["device_mb"]["TensorRT session, input"] > 0
+    timed = worker.time({"untimed": 1, "runs": 3})
+    assert timed["device_ns"] == [2_500_000] * 3
+    assert len(timed["ns"]) == 3
+    assert worker.again({"runs": 1})["device_mb"] == worker.session.device_mb()
+    assert worker.settings({})["settings"] == {"TensorRT": "none", "engine": "8x8..64x64", "CUDA graphs": said}
+
+
 def test_it_tells_what_it_holds_of_the_device() -> None:
     taken, device = session("8x8..64x64")
     taken.run(picture(64, 64))
@@ -137,7 +153,7 @@ def test_an_engine_is_loaded_when_a_picture_needs_it_and_the_settings_name_it() 
     taken.run(picture(16, 16))
     taken.bind(picture(16, 16))
     assert list(taken._engines) == [1], "the first of two for the same size, and no other"
-    assert taken.settings == {"TensorRT": "none", "engine": "16x16"}
+    assert taken.settings["engine"] == "16x16"
     taken.run(picture(17, 16))
     assert taken.settings["engine"] == "16x16, 8x8..64x64"
     assert device.live

@@ -1,0 +1,32 @@
+"""The compiler's side: python -m edgesr.export.qnn.child ASKED, in a process that may abort, hang or run out of memory.
+
+asked: a JSON object, the arguments of `compile_context`. What ONNX Runtime and Qualcomm's libraries say goes to standard error.
+"""
+
+import json
+import sys
+
+from edgesr.runtimes._qnn.provider import session_options
+
+
+def compile_context(*, chip: str, model: str, context: str, trace: str) -> None:
+    """Write the wrapper `context`, beside it the context binary that it names, and into the folder `trace` what was placed where.
+
+    model, context: files, from the current folder: the binary holds a number that follows from the model's path.
+    """
+    import onnxruntime
+
+    options = session_options(chip, {**COMPILING, "framework_op_trace_dir": trace})
+    options.log_severity_level = 2
+    options.add_session_config_entry("ep.context_enable", "1")
+    options.add_session_config_entry("ep.context_embed_mode", "0")
+    options.add_session_config_entry("ep.context_file_path", context)
+    onnxruntime.InferenceSession(model, options)
+
+
+COMPILING = {"enable_framework_op_trace": "1", "htp_graph_finalization_optimization_mode": "3"}
+"""The slowest compilation for the fastest graph, and a file (qnn_op_trace.json) of what became of every node."""
+
+
+if __name__ == "__main__":
+    compile_context(**json.loads(sys.argv[1]))

@@ -1,0 +1,142 @@
+"""Qualcomm's compiler in a process of its own, with a time limit: its aborts are errors here, and what it refused is named."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import onnx
+
+from edgesr.errors import ExportError
+from edgesr.export.onnx_graph import REWRITE_KEY
+from edgesr.export.rewrite import TRAITS
+
+SECONDS = 3600
+"""How long the compiler may take for one chip; EDGESR_QNN_SECONDS says otherwise."""
+
+_COMPILER = (sys.executable, "-m", "edgesr.export.qnn.child")
+_TRACE = "qnn_op_trace.json"
+_REFUSED = re.compile(r"Unsupported nodes in QNN EP: (.*)")
+_NODE = re.compile(r"{ name: (.*?), type: (\w+) }")
+_SUFFIX = re.compile(r"_token_\d+$")
+"""What ONNX Runtime appends to names where it turns the layout of maps."""
+
+_MOST_AXES = 5
+_HELP = {
+    "DFT": "no_fft",
+    "Loop": "static_control_flow",
+    "Scan": "static_control_flow",
+    "If": "static_control_flow",
+    "Resize": "no_bicubic",
+}
+"""Operator -> the trait of a network without it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placement:
+    """How many nodes of the graph, as ONNX Runtime hands it to the provider, run on the NPU and on the processor."""
+
+    npu: int
+    cpu: int
+
+
+def compile_for(chip: str, model: Path, context: Path, *, command: Sequence[str] = _COMPILER) -> Placement:
+    """Compile the ONNX file for the chip into `context`, the wrapper, in a folder that exists, and a binary beside it.
+
+    Raises ExportError for a node that the NPU does not take, and for a compiler that fails, aborts or is not done in time.
+    """
+    seconds = _limit()
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        log = folder / "log"
+        paths = {"model": model.name, "context": str(context.relative_to(model.parent)), "trace": name}
+        with log.open("wb") as said:
+            code = _ended([*command, json.dumps({"chip": chip, **paths})], model.parent, said.fileno(), seconds)
+        text = log.read_text(encoding="utf-8", errors="replace")
+        trace = _trace(folder / _TRACE)
+    if refused := _NODE.findall("".join(_REFUSED.findall(text)[:1])):
+        raise _refusal(refused, trace, chip, onnx.load(model))
+    if code is None:
+        raise ExportError(
+            f"Qualcomm's compiler was not done within {seconds} s for {chip}, and was ended",
+            hint=f"Give it longer (EDGESR_QNN_SECONDS={2 * seconds}), or export for a smaller --size.",
+        )
+    if code or not context.is_file():
+        raise ExportError(f"Qualcomm's compiler failed for {chip}: {_last_words(code, text)}", hint=_hint(code))
+    return Placement(npu=trace["summary"]["supported_nodes"], cpu=trace["summary"]["unsupported_nodes"])
+
+
+def _limit() -> int:
+    asked = os.environ.get("EDGESR_QNN_SECONDS", "")
+    return int(asked) if asked.isdecimal() and int(asked) else SECONDS
+
+
+def _ended(command: Sequence[str], folder: Path, said: int, seconds: int) -> int | None:
+    """The process's exit code; None when it was not done in time. Whatever happens, it does not outlive this."""
+    with subprocess.Popen(
+        command, cwd=folder, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True
+    ) as process:
+        try:
+            return process.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            return None
+        finally:
+            if process.poll() is None and sys.platform == "win32":
+                process.kill()
+            elif process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def _trace(path: Path) -> dict[str, Any]:
+    """What the provider wrote of every node: ONNX Runtime's "framework op trace". An aborted compiler leaves none."""
+    if not path.is_file():
+        return {"summary": {"supported_nodes": 0, "unsupported_nodes": 0}, "unsupported_nodes": []}
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def _refusal(refused: Sequence[tuple[str, str]], trace: dict[str, Any], chip: str, model: onnx.ModelProto) -> ExportError:
+    """The error for the first of the nodes (name, operator): the rewrite that made it, why it is refused, what would help."""
+    name, operator = refused[0]
+    reasons = {node["node_name"]: str(node["reason"]) for node in trace["unsupported_nodes"]}
+    found = [node for node in model.graph.node if node.name in (name, _SUFFIX.sub("", name))]
+    stamps = [entry.value for node in found for entry in node.metadata_props if entry.key == REWRITE_KEY]
+    made = f"made by the rewrite {stamps[0]}" if stamps else "of the network as it was written"
+    shapes = _shapes(model, found[0]) if found else []
+    seen = f" ({' and '.join('×'.join(map(str, shape)) for shape in shapes)})" if shapes else ""
+    reason = reasons.get(name, "Failed to add node.").replace("Failed to add node.", "QNN's validation refuses it")
+    more = f"; and {len(refused) - 1} more" if len(refused) > 1 else ""
+    trait = "max_rank_5" if any(len(shape) > _MOST_AXES for shape in shapes) else _HELP.get(operator)
+    helps = f"What helps is a rewrite that serves {trait} ({TRAITS[trait]}). " if trait else ""
+    return ExportError(
+        f"{operator} {name}{seen}, {made}, cannot run on the NPU of {chip}: {reason}{more}",
+        hint=f"{helps}See which rewrites apply: edgesr plan MODEL --target qnn",
+    )
+
+
+def _shapes(model: onnx.ModelProto, node: onnx.NodeProto) -> list[list[int]]:
+    """Of the node's first input and its outputs, as far as they are known."""
+    graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+    values = {value.name: value for value in (*graph.input, *graph.output, *graph.value_info)}
+    named = [values[name].type.tensor_type.shape for name in (*node.input[:1], *node.output) if name in values]
+    return [[dimension.dim_value for dimension in shape.dim] for shape in named]
+
+
+def _last_words(code: int, log: str) -> str:
+    """How it ended, and the last error in its log."""
+    ended = f"it ended with {signal.Signals(-code).name}" if code < 0 else f"it ended with code {code}"
+    lines = [line.strip() for line in log.splitlines() if re.search(r"error|fail|abort|terminate|what\(\)", line, re.IGNORECASE)]
+    return ended + (f": {lines[-1][:300]}" if lines else "")
+
+
+def _hint(code: int) -> str:
+    if code == -signal.SIGKILL:
+        return "The system ended it, most likely for its memory: export for a smaller --size."
+    return "Try a smaller --size, or another chip; please report the model and its size."

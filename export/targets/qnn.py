@@ -1,0 +1,90 @@
+"""Qualcomm's NPU: for each chip a context binary with the ONNX wrapper that onnxruntime on the phone loads, and the plain ONNX.
+
+Qualcomm's compiler and an emulator of the NPU come with the package onnxruntime-qnn for x86: what was compiled is run there and
+compared with the reference before it is accepted. One size for a file. The NPU computes in float16.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from edgesr.artifact import Compiled
+from edgesr.errors import ExportError
+from edgesr.export.target import Conversion, Form, Target
+from edgesr.export.targets._onnx_file import write_onnx
+from edgesr.parity import Budget
+from edgesr.runtimes._qnn.chips import CHIPS, DEFAULT, chips_named
+from edgesr.tensors import Size
+
+_TRAITS = (
+    "channels_first",
+    "constant_transforms",
+    "max_rank_5",
+    "no_bicubic",
+    "no_run_time_kernels",
+    "static_control_flow",
+    "static_parts_apart",
+)
+"""What the NPU needs of a network, by which its rewrites are chosen."""
+
+
+def _lower(asked: Conversion) -> tuple[Form, ...]:
+    """A folder `<stem>.<chip>` for each chip, and `<stem>.onnx` beside them."""
+    from edgesr.export.qnn.interface import with_interface
+
+    ((sizes, graph),) = asked.graphs.items()
+    final = with_interface(graph, pictures=asked.options["io"] == "image", colours_last=asked.options["layout"] == "nhwc")
+    model = write_onnx(replace(asked, graphs={sizes: final}))
+    chips = asked.options["soc"].split(",")
+    forms = []
+    for done, chip in enumerate(chips):
+        asked.progress(f"compiling for {chip}", done, len(chips))
+        forms.append(_compiled(chip, model, asked.facts))
+    return tuple(forms)
+
+
+def _compiled(chip: str, model: Path, facts: Mapping[str, str]) -> Form:
+    from edgesr.export.qnn.compiling import compile_for
+    from edgesr.export.qnn.wrapper import finish_wrapper
+    from edgesr.runtimes._qnn.provider import qnn_version, wrapper_in
+
+    folder = model.with_suffix(f".{chip}")
+    folder.mkdir()
+    wrapper = wrapper_in(folder)
+    placed = compile_for(chip, model, wrapper)
+    if placed.cpu:
+        raise ExportError(f"{placed.cpu} of {placed.cpu + placed.npu} nodes would run on the processor of {chip}")
+    compiled = Compiled(
+        form=folder.name,
+        chip=chip,
+        architecture=f"v{CHIPS[chip].architecture}",
+        compiler=f"QNN {qnn_version()}",
+        npu_nodes=placed.npu,
+        cpu_nodes=placed.cpu,
+    )
+    finish_wrapper(wrapper, {**facts, "chip": chip, "compiler": compiled.compiler})
+    return Form(path=folder, compiled=compiled)
+
+
+TARGET = Target(
+    title="Qualcomm NPU",
+    format="qnn",
+    runtime="qnn",
+    needs=frozenset(_TRAITS),
+    opsets=(20,),
+    precisions=("fp16",),
+    rounds=True,
+    budgets={"fp16": Budget(relative_l2=2e-2, psnr_db=45)},
+    default_size=Size(height=256, width=256),
+    options={
+        "soc": (DEFAULT,),
+        "io": ("tensor", "image"),
+        "layout": ("nchw", "nhwc"),
+        "verify": ("quick", "full"),
+    },
+    parsed={"soc": chips_named},
+    proof=Size(height=64, width=64),
+    lower=_lower,
+    package="onnxruntime_qnn",
+    extra="qnn",
+)

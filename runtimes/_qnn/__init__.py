@@ -1,0 +1,1 @@
+"""What the target and the runtime `qnn` share: the chips, and ONNX Runtime's QNN execution provider."""

@@ -1,0 +1,67 @@
+"""Qualcomm's chips whose NPU, the Hexagon Tensor Processor (HTP), computes in float16, as Qualcomm's compiler knows them.
+
+Numbers are QNN's `soc_model`: of `Qnn_SocModel_t` in QNN's header QnnTypes.h, which ends at SM8850, and of the table "Supported
+Snapdragon devices" in QNN's documentation (80-63442-10), as Qualcomm's own files in google-ai-edge/LiteRT (soc_table.h, "derived
+from the QAIRT 2.47 documentation") and pytorch/executorch (qc_schema.py) repeat them. The compiler of QNN 2.51 takes each with a
+float16 network, writes the name into the binary, and says which architecture belongs to it; SM8975 is from there alone. It
+refuses SM8635 (8s Gen 3), SM8735 (8s Gen 4) and SM7675 (7+ Gen 3).
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from edgesr.errors import UnknownNameError, UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chip:
+    """One chip. number: QNN's `soc_model`. architecture: of its HTP, 75 for v75. names: what else it is called."""
+
+    number: int
+    architecture: int
+    names: tuple[str, ...] = ()
+
+
+CHIPS: Mapping[str, Chip] = {
+    "sm8450": Chip(number=36, architecture=69, names=("8 Gen 1",)),
+    "sm8475": Chip(number=42, architecture=69, names=("8+ Gen 1",)),
+    "sm8550": Chip(number=43, architecture=73, names=("8 Gen 2",)),
+    "sm8650": Chip(number=57, architecture=75, names=("8 Gen 3",)),
+    "sm8750": Chip(number=69, architecture=79, names=("8 Elite",)),
+    "sm8845": Chip(number=97, architecture=81, names=("8 Gen 5",)),
+    "sm8850": Chip(number=87, architecture=81, names=("8 Elite Gen 5",)),
+    "sm8975": Chip(number=103, architecture=85),
+    "qcs8300": Chip(number=82, architecture=75, names=("qcs8275",)),
+    "qcs8550": Chip(number=66, architecture=73),
+    "qcs9100": Chip(number=77, architecture=73, names=("qcs9075",)),
+    "sc8380xp": Chip(number=60, architecture=73, names=("X Elite",)),
+    "sc8480xp": Chip(number=88, architecture=81, names=("X2 Elite",)),
+}
+DEFAULT = "sm8650"
+
+
+def chip_named(name: str) -> str:
+    """A chip's name, the number that QNN gives it, or what shops call it, as in `sm8650`, `57`, `8 Gen 3` -> its name here.
+
+    Raises UnknownNameError, which names the nearest.
+    """
+    asked = _plain(name)
+    known = {_plain(each): chip for chip, facts in CHIPS.items() for each in (chip, str(facts.number), *facts.names)}
+    if asked not in known:
+        listed = [f"{chip} ({', '.join(facts.names)})" if facts.names else chip for chip, facts in CHIPS.items()]
+        raise UnknownNameError("chip", asked or name, known, hint=f"Known: {', '.join(listed)}.")
+    return known[asked]
+
+
+def chips_named(text: str) -> str:
+    """Several names with commas between -> the chips' own names, each once; raises UsageError or UnknownNameError."""
+    names = [name for name in text.split(",") if name.strip()]
+    if not names:
+        raise UsageError("no chip was named", hint=f"As in --soc {DEFAULT}.")
+    return ",".join(dict.fromkeys(chip_named(name) for name in names))
+
+
+def _plain(name: str) -> str:
+    """Without what people write in different ways."""
+    return re.sub(r"snapdragon|[\s_()-]", "", name.lower())

@@ -1,0 +1,97 @@
+"""ONNX Runtime's QNN execution provider: a library that the package onnxruntime-qnn brings and that is registered at run time.
+
+On x86 the same library emulates the HTP: the arithmetic is that of the NPU, the time is not. On a phone or a Windows PC with a
+Snapdragon it is the HTP. Options: github.com/onnxruntime/onnxruntime-qnn, docs/execution_providers/QNN-ExecutionProvider.md.
+"""
+
+import contextlib
+import importlib
+import os
+import platform
+import sys
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgesr.backends import require
+from edgesr.errors import BackendMissingError
+from edgesr.runtimes._qnn.chips import CHIPS
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+PACKAGE = "onnxruntime_qnn"
+PROVIDER = "QNNExecutionProvider"
+
+
+def emulated() -> bool:
+    """Whether there can be no HTP here, only its emulator."""
+    return platform.machine().lower() in ("x86_64", "amd64")
+
+
+def qnn_version() -> str:
+    """Of Qualcomm's libraries in the package, such as 2.51.0."""
+    return str(importlib.import_module(f"{PACKAGE}.build_and_package_info").qnn_version)
+
+
+def found_here() -> str:
+    """What networks would run on here, in words; raises BackendMissingError where nothing would."""
+    require(PACKAGE, extra="qnn", what="the NPU of a Snapdragon")
+    _devices()
+    return f"QNN {qnn_version()}, {'the NPU emulated on this processor' if emulated() else 'for the NPU of this machine'}"
+
+
+def wrapper_in(folder: Path) -> Path:
+    """The ONNX file that an app opens in a form's folder: `net.sm8650` -> `net.sm8650/net-sm8650.onnx`."""
+    return folder / f"{folder.stem}-{folder.suffix.removeprefix('.')}.onnx"
+
+
+def session_options(chip: str, options: Mapping[str, str] | None = None) -> "onnxruntime.SessionOptions":
+    """What opens a session on the chip's HTP, with the processor as a fallback forbidden. options: of the provider, besides.
+
+    Raises BackendMissingError where the provider's library cannot be loaded.
+    """
+    import onnxruntime
+
+    package = importlib.import_module(PACKAGE)
+    made = onnxruntime.SessionOptions()
+    made.log_severity_level = 4  # nothing: its warnings are of what it has on Windows only, its errors are raised too
+    made.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    emulator = {"soc_model": str(CHIPS[chip].number), "htp_arch": str(CHIPS[chip].architecture)} if emulated() else {}
+    made.add_provider_for_devices(
+        _devices(),
+        {"backend_path": package.get_qnn_htp_path(), "enable_htp_fp16_precision": "1", **emulator, **(options or {})},
+    )
+    return made
+
+
+@contextlib.contextmanager
+def quiet_output() -> Iterator[None]:
+    """Drop what Qualcomm's libraries print on standard output, past Python, when they are loaded."""
+    sys.stdout.flush()
+    kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 1)
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nowhere)
+
+
+@cache
+def _devices() -> "list[Any]":
+    """The provider's devices; its library is registered once for a process."""
+    import onnxruntime
+
+    try:
+        onnxruntime.register_execution_provider_library(PROVIDER, importlib.import_module(PACKAGE).get_library_path())
+    except Exception as error:  # ONNX Runtime's exceptions share no base class
+        raise BackendMissingError(
+            f"the library of {PACKAGE} cannot be loaded: {str(error).splitlines()[0]}", hint='pip install "edgesr[qnn]"'
+        ) from error
+    found = [device for device in onnxruntime.get_ep_devices() if device.ep_name == PROVIDER]
+    if not found:
+        raise BackendMissingError("QNN's provider knows no device here", hint="See what is installed: edgesr doctor")
+    return found

@@ -1,0 +1,154 @@
+"""Context binaries for Qualcomm's NPU: on x86 in the emulator of its libraries, on a Snapdragon on the Hexagon NPU itself.
+
+The emulator proves the file's arithmetic and says nothing of time. On a phone or a Windows PC with a Snapdragon nobody has run
+this for us: see docs/qnn.md.
+"""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgesr.artifact import Artifact, Compiled
+from edgesr.errors import ArtifactError, UsageError
+from edgesr.levels import floats_of, levels_of
+from edgesr.runtime import Bound, Options, Runtime
+from edgesr.runtimes._qnn.chips import CHIPS
+from edgesr.runtimes._qnn.provider import PACKAGE, emulated, qnn_version, quiet_output, session_options, wrapper_in
+from edgesr.tensors import FloatArray, SizeRule, size_of
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+_CHIP = re.compile(rb"soc_type=(\w+);")
+_LAST = (0, 2, 3, 1)
+_FIRST = (0, 3, 1, 2)
+
+
+class QnnSession:
+    """A network on the HTP, or in its emulator. Sizes are checked before anything runs."""
+
+    def __init__(self, session: "onnxruntime.InferenceSession", artifact: Artifact, compiled: Compiled) -> None:
+        manifest = artifact.manifest
+        self.scale = manifest.scale
+        self.sizes: SizeRule = manifest.sizes
+        self._session, self._input, self._output = session, manifest.input, manifest.output
+        self.settings = {
+            "device": f"emulator of {compiled.chip}, on this computer" if emulated() else f"HTP of {compiled.chip}",
+            "compiler": compiled.compiler,
+        }
+
+    def run(self, image: FloatArray) -> FloatArray:
+        """Image (N,3,H,W) RGB in [0,1] -> (N,3,sH,sW); raises SizeError for a size outside `sizes`.
+
+        An artifact that takes pictures gets the image in 256 steps and gives one.
+        """
+        self.sizes.check(size_of(image))
+        return np.concatenate([self._result(self._run(self._given(image[i : i + 1]))) for i in range(len(image))])
+
+    def bind(self, image: FloatArray) -> Bound:
+        """A run of the image that was put into the network's form before; UsageError where it would be the emulator's."""
+        if emulated():
+            raise UsageError(
+                "qnn emulates the NPU here to prove a file; it has no latency to report",
+                hint="Measure on a phone or a Windows PC with the chip.",
+            )
+        self.sizes.check(size_of(image))
+        if len(image) != 1:
+            return Bound(lambda: self.run(image), lambda output: output)
+        given = self._given(image)
+        return Bound(lambda: self._run(given), self._result)
+
+    def _run(self, given: Any) -> Any:
+        (result,) = self._session.run(None, {self._input.name: given})
+        return result
+
+    def _given(self, image: FloatArray) -> Any:
+        """One sample as the network takes it."""
+        values = levels_of(image).astype(np.uint8) if self._input.is_picture else image
+        return np.ascontiguousarray(values.transpose(_LAST) if self._input.layout == "NHWC" else values)
+
+    def _result(self, result: Any) -> FloatArray:
+        planes = result.transpose(_FIRST) if self._output.layout == "NHWC" else result
+        return floats_of(planes) if self._output.is_picture else np.ascontiguousarray(planes, dtype=np.float32)
+
+
+def _open(artifact: Artifact, options: Options) -> QnnSession:
+    import onnxruntime
+
+    compiled = _compiled(artifact, options.device)
+    _check_version(compiled)
+    wrapper = wrapper_in(artifact.folder / compiled.form)
+    _check_chip(wrapper, compiled)
+    wanted = session_options(compiled.chip, None if emulated() else {"htp_performance_mode": "burst"})
+    try:
+        with quiet_output():
+            session = onnxruntime.InferenceSession(str(wrapper), wanted)
+    except Exception as error:  # ONNX Runtime's exceptions share no base class
+        raise ArtifactError(
+            f"QNN cannot load {wrapper.name}, which is for {compiled.chip}: {str(error).splitlines()[0]}",
+            hint="Export the model again." if emulated() else "Export it for the chip here, with --soc CHIP.",
+        ) from error
+    return QnnSession(session, artifact, compiled)
+
+
+def _compiled(artifact: Artifact, chip: str | None) -> Compiled:
+    """The form for the chip, or the artifact's own; raises UsageError where there is none for the chip."""
+    forms = artifact.manifest.compiled
+    for each in forms:
+        if each.chip == chip or (chip is None and each.form == artifact.manifest.artifact):
+            return each
+    if chip is None:
+        raise ArtifactError(f"{artifact.folder} does not say which chip it is for", hint="Export the model again.")
+    raise UsageError(
+        f"{artifact.folder} was compiled for {', '.join(each.chip for each in forms)}, not for {chip}",
+        hint=f"Export it for {chip}, too: edgesr export {artifact.manifest.model} --target qnn --soc {chip}",
+    )
+
+
+def _check_chip(wrapper: Path, compiled: Compiled) -> None:
+    """Raise ArtifactError where there is no binary, or one for another chip than the manifest says.
+
+    The compiler writes its options into the binary, and among them the chip.
+    """
+    binary = wrapper.with_name(f"{wrapper.stem}_qnn.bin")
+    try:
+        found = {name.decode().lower() for name in _CHIP.findall(binary.read_bytes())}
+    except OSError as error:
+        raise ArtifactError(f"{binary} cannot be read: {error.strerror}", hint="Export the model again.") from error
+    if found != {compiled.chip}:
+        raise ArtifactError(
+            f"{binary.name} is for {', '.join(sorted(found)) or 'no chip that it names'}, its manifest says {compiled.chip}",
+            hint="Export the model again.",
+        )
+
+
+def _check_version(compiled: Compiled) -> None:
+    """Raise ArtifactError for a binary of a newer compiler than this QNN, which loads what older ones made.
+
+    That is the rule of the provider's own check, `ValidateCompatibilityInfo`, which skips it on x86.
+    """
+    made, here = compiled.compiler.split()[-1], qnn_version()
+    if _parts(made) > _parts(here):
+        raise ArtifactError(
+            f"{compiled.form} was compiled by QNN {made}; here is {here}, which loads its own and older ones",
+            hint='Take a newer QNN (pip install --upgrade "edgesr[qnn]"), or export the model again.',
+        )
+
+
+def _parts(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part.isdecimal())
+
+
+RUNTIME = Runtime(
+    title="Qualcomm NPU (QNN), on x86 emulated",
+    formats=frozenset({"qnn"}),
+    package=PACKAGE,
+    extra="qnn",
+    open=_open,
+    target="qnn",
+    of_one_size=True,
+    measures=not emulated(),
+    devices=tuple(CHIPS),
+)

@@ -1,0 +1,228 @@
+"""Qualcomm's NPU, from the request to what its emulator makes of a picture. Compiled and emulated: the smallest of sizes."""
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+from edgesr import backends
+from edgesr.artifact import Artifact, read_artifact
+from edgesr.errors import ArtifactError, ExportError, SizeError, UsageError
+from edgesr.export import request as request_module
+from edgesr.export.parity_inputs import picture
+from edgesr.export.pipeline import export
+from edgesr.export.qnn.interface import with_interface
+from edgesr.export.qnn.wrapper import finish_wrapper
+from edgesr.export.request import ExportRequest
+from edgesr.export.target import targets
+from edgesr.export.verification import verify
+from edgesr.levels import levels_of
+from edgesr.runtime import Options
+from edgesr.runtimes import open_artifact
+from edgesr.runtimes._qnn.provider import qnn_version, quiet_output
+from edgesr.tensors import Size, one_of, parse_sizes
+
+Command = Callable[..., Any]
+SIDE = Size(height=8, width=12)
+compiles = pytest.mark.skipif(not backends.available("onnxruntime_qnn"), reason="onnxruntime-qnn is not installed")
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    """vapsr-s for two chips, pictures with colours last. Shared: do not alter its files."""
+    options = {"soc": "8 Gen 3,sm8550", "io": "image", "layout": "nhwc"}
+    folder = tmp_path_factory.mktemp("qnn") / "out"
+    return export(ExportRequest(model="vapsr-s", target_name="qnn", sizes=one_of((SIDE,)), options=options, folder=folder))
+
+
+@pytest.fixture
+def copied(compiled: Artifact, tmp_path: Path) -> Artifact:
+    """The same in a folder of its own, which also shows that it can be moved."""
+    shutil.copytree(compiled.folder, tmp_path / "moved")
+    return read_artifact(tmp_path / "moved")
+
+
+@compiles
+def test_the_manifest_says_for_which_chips_it_is_and_where_its_nodes_run(compiled: Artifact) -> None:
+    manifest = compiled.manifest
+    first, second = manifest.compiled
+    assert manifest.artifact == first.form == "vapsr-s-x4-fp16-8x12.sm8650"
+    assert (first.chip, first.architecture, second.chip, second.architecture) == ("sm8650", "v75", "sm8550", "v73")
+    assert first.compiler == f"QNN {qnn_version()}"
+    assert first.npu_nodes > 100
+    assert (first.cpu_nodes, second.cpu_nodes) == (0, 0)
+    assert (manifest.input.shape, manifest.input.layout, manifest.input.dtype) == ((1, 8, 12, 3), "NHWC", "uint8")
+    assert manifest.output.shape == (1, 32, 48, 3)
+    assert manifest.options["soc"] == "sm8650,sm8550"
+
+
+@compiles
+def test_an_app_gets_a_folder_with_wrapper_and_binary_and_the_plain_graph_lies_beside(compiled: Artifact) -> None:
+    stem = "vapsr-s-x4-fp16-8x12"
+    assert {path.name for path in compiled.path.iterdir()} == {f"{stem}-sm8650.onnx", f"{stem}-sm8650_qnn.bin"}
+    wrapper = onnx.load(compiled.path / f"{stem}-sm8650.onnx")
+    (node,) = wrapper.graph.node
+    assert {attribute.name: attribute.s for attribute in node.attribute}["ep_cache_context"] == f"{stem}-sm8650_qnn.bin".encode()
+    facts = {entry.key: entry.value for entry in wrapper.metadata_props}
+    assert (facts["edgesr.chip"], facts["edgesr.model"]) == ("sm8650", "vapsr-s-x4")
+    assert str(compiled.folder) not in str(wrapper)
+    image = picture(SIDE)
+    given = levels_of(image).astype(np.uint8).transpose(0, 2, 3, 1)
+    (plain,) = onnxruntime.InferenceSession(compiled.folder / f"{stem}.onnx").run(None, {"input": given})
+    emulated = levels_of(open_artifact(compiled).run(image)).transpose(0, 2, 3, 1)
+    assert np.abs(plain - emulated).max() <= 1
+
+
+@compiles
+def test_it_runs_again_wherever_it_lies_for_each_of_its_chips(copied: Artifact) -> None:
+    edge = verify(copied.folder).edge
+    assert edge.extremes["psnr_db"] > 50
+    image = np.concatenate([picture(SIDE), 1 - picture(SIDE)])
+    session = open_artifact(copied, options=Options(device="sm8550"))
+    assert session.settings["device"].startswith("emulator of sm8550")
+    outputs = session.run(image)
+    np.testing.assert_array_equal(outputs, open_artifact(copied).run(image))
+    assert np.abs(outputs[0] - outputs[1]).max() > 0.1
+    with pytest.raises(UsageError, match="compiled for sm8650, sm8550, not for sm8750"):
+        open_artifact(copied, options=Options(device="sm8750"))
+    with pytest.raises(SizeError, match="8x12"):
+        session.run(np.zeros((1, 3, 8, 8), np.float32))
+    with pytest.raises(UsageError, match="no latency"):
+        session.bind(image)
+
+
+@compiles
+def test_a_binary_of_another_chip_a_damaged_one_and_none_are_refused(copied: Artifact) -> None:
+    first, second = (next((copied.folder / each.form).glob("*.bin")) for each in copied.manifest.compiled)
+    right = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    with pytest.raises(ArtifactError, match="is for sm8550, its manifest says sm8650"):
+        open_artifact(copied)
+    with pytest.raises(ArtifactError, match="was changed after the export"):
+        verify(copied.folder)
+    first.write_bytes(right[: len(right) * 2 // 3])
+    with pytest.raises(ArtifactError, match=r"QNN cannot load .*-sm8650\.onnx"):
+        open_artifact(copied)
+    first.unlink()
+    with pytest.raises(ArtifactError, match="cannot be read"):
+        open_artifact(copied)
+
+
+@compiles
+def test_a_binary_of_a_newer_compiler_is_refused_and_one_of_an_older_is_not(copied: Artifact) -> None:
+    def made_by(version: str) -> Artifact:
+        own = replace(copied.manifest.compiled[0], compiler=f"QNN {version}")
+        return replace(copied, manifest=replace(copied.manifest, compiled=(own,)))
+
+    with pytest.raises(ArtifactError, match=r"compiled by QNN 3\.0\.0; here is .* older ones") as raised:
+        open_artifact(made_by("3.0.0"))
+    assert "pip install --upgrade" in raised.value.hint
+    open_artifact(made_by("2.9.0"))
+
+
+@compiles
+def test_the_doctor_says_what_networks_would_run_on(edgesr: Command) -> None:
+    told = edgesr("doctor", "--json").json["qnn"]
+    assert told["state"] == "ok"
+    assert f"QNN {qnn_version()}, the NPU emulated" in told["found"]
+
+
+@compiles
+def test_too_few_decibels_are_a_parity_error_and_leave_nothing(edgesr: Command, tmp_path: Path) -> None:
+    done = edgesr("export", "vapsr-s", "--target", "qnn", "--size", "8x8", "--budget", "120", "-o", tmp_path / "out")
+    assert done.code == 3
+    assert "dB (at least 120)" in done.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_the_package_it_says_what_to_install(edgesr: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backends, "available", lambda package: package != "onnxruntime_qnn")
+    done = edgesr("export", "vapsr-s", "--target", "qnn")
+    assert done.code == 4
+    assert 'pip install "edgesr[qnn]"' in done.err
+    told = edgesr("doctor", "--json").json["qnn"]
+    assert (told["state"], told["remedy"]) == ("missing", 'pip install "edgesr[qnn]"')
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--soc", "sm865"), "no chip named 'sm865'; did you mean 'sm8650'?"),
+        (("--size", "64x64,128x128"), "takes one size; not 64x64, 128x128"),
+        (("--dynamic",), "has no --dynamic"),
+        (("--layout", "chwn"), "has no --layout chwn"),
+        (("--precision", "fp32"), "has no precision 'fp32'"),
+    ],
+)
+def test_what_cannot_be_asked_for(words: tuple[str, ...], message: str, edgesr: Command) -> None:
+    done = edgesr("export", "vapsr-s", "--target", "qnn", *words)
+    assert done.code == 2
+    assert message in done.err
+
+
+def test_a_smaller_graph_is_run_in_place_of_a_large_one() -> None:
+    def proof(size: str, **options: str) -> Size | None:
+        return ExportRequest(model="vapsr-s", target_name="qnn", sizes=parse_sizes(size), options=options).proof
+
+    assert proof("256x256") == Size(height=64, width=64)
+    assert proof("256x256", verify="full") is None
+    assert proof("64x64") is None
+
+
+def test_the_smaller_graph_counts_and_the_asked_one_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a target that writes ONNX, which runs in no time."""
+    quick = replace(targets()["onnx"], proof=SIDE, options={"verify": ("quick", "full")})
+    monkeypatch.setattr(request_module, "targets", lambda: {"onnx": quick})
+    artifact = export(ExportRequest(model="vapsr-s", target_name="onnx", sizes=parse_sizes("24x24"), folder=tmp_path / "out"))
+    assert [edge.name for edge in artifact.manifest.parity] == ["rewritten", "artifact for 8x12"]
+    assert artifact.path.stem == "vapsr-s-x4-fp32-24x24"
+    assert [each.input for each in verify(artifact.folder).edge.differences] == ["picture 1x3x24x24"]
+
+
+@pytest.mark.parametrize("pictures", [False, True])
+@pytest.mark.parametrize("colours_last", [False, True])
+def test_the_ends_of_the_graph_are_what_an_app_has(pictures: bool, colours_last: bool) -> None:
+    given, made = (
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
+        for name, shape in (("input", [1, 3, 4, 6]), ("output", [1, 6, 4, 6]))
+    )
+    node = onnx.helper.make_node("Concat", ["input", "input"], ["output"], axis=1)
+    graph = onnx.helper.make_graph([node], "twice", [given], [made])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 20)], ir_version=10)
+    before = model.SerializeToString()
+    changed = with_interface(model, pictures=pictures, colours_last=colours_last)
+    assert model.SerializeToString() == before
+    image = np.random.default_rng(0).random((1, 3, 4, 6), dtype=np.float32)
+    values = levels_of(image).astype(np.uint8) if pictures else image
+    session = onnxruntime.InferenceSession(changed.SerializeToString())
+    (output,) = session.run(None, {"input": values.transpose(0, 2, 3, 1) if colours_last else values})
+    planes = output.transpose(0, 3, 1, 2) if colours_last else output
+    np.testing.assert_array_equal(planes, np.concatenate([values, values], axis=1))
+
+
+def test_a_wrapper_that_names_a_path_is_no_wrapper(tmp_path: Path) -> None:
+    def written(name: str) -> Path:
+        node = onnx.helper.make_node("EPContext", ["input"], ["output"], domain="com.microsoft", ep_cache_context=name)
+        path = tmp_path / "net.onnx"
+        onnx.save(onnx.helper.make_model(onnx.helper.make_graph([node], "net", [], [])), path)
+        return path
+
+    (tmp_path / "net_qnn.bin").write_bytes(b"binary")
+    finish_wrapper(written("net_qnn.bin"), {"chip": "sm8650"})
+    for wrong in (str(tmp_path / "net_qnn.bin"), "../net_qnn.bin", "other.bin"):
+        with pytest.raises(ExportError, match="does not lie beside it"):
+            finish_wrapper(written(wrong), {})
+
+
+def test_what_libraries_print_past_python_does_not_reach_standard_output(capfd: pytest.CaptureFixture[str]) -> None:
+    with quiet_output():
+        os.write(1, b"LIBNATIVE")
+    os.write(1, b"kept")
+    assert capfd.readouterr().out == "kept"

@@ -1,0 +1,40 @@
+"""The table of chips, and what people call them."""
+
+from pathlib import Path
+
+import pytest
+
+from edgesr.errors import UnknownNameError, UsageError
+from edgesr.runtimes._qnn.chips import CHIPS, DEFAULT, chip_named, chips_named
+
+
+def test_numbers_and_names_are_of_one_chip_each() -> None:
+    assert DEFAULT in CHIPS
+    assert len({chip.number for chip in CHIPS.values()}) == len(CHIPS)
+    for name, chip in CHIPS.items():
+        assert chip.architecture >= 69  # those before compute in whole numbers only
+        for called in (name, name.upper(), str(chip.number), *chip.names, *(f"Snapdragon {each}" for each in chip.names)):
+            assert chip_named(called) == name
+
+
+def test_several_are_taken_in_order_and_once() -> None:
+    assert chips_named("8 Gen 3, sm8550,57") == "sm8650,sm8550"
+
+
+@pytest.mark.parametrize(("text", "near"), [("sm8651", "sm8650"), ("sm8650,sm855", "sm8550"), ("8gen33", "8gen3")])
+def test_an_unknown_chip_names_the_nearest(text: str, near: str) -> None:
+    with pytest.raises(UnknownNameError, match=f"did you mean '{near}'") as raised:
+        chips_named(text)
+    assert raised.value.exit_code == 2
+    assert "sm8650 (8 Gen 3)" in raised.value.hint
+
+
+def test_no_chip_at_all_is_refused() -> None:
+    with pytest.raises(UsageError, match="no chip was named"):
+        chips_named(" , ")
+
+
+def test_the_documentation_lists_them(repository: Path) -> None:
+    page = (repository / "docs" / "qnn.md").read_text(encoding="utf-8")
+    for name, chip in CHIPS.items():
+        assert f"| `{name}` | {', '.join(chip.names) or '–'} | {chip.number} | v{chip.architecture} |" in page
