@@ -10,12 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from edgesr.artifact import MANIFEST, Profile, read_artifact
 from edgesr.errors import ArtifactError
 from edgesr.kit.jetson import write_jetson_kit
 from edgesr.model import Reach
+from edgesr.parity import Budget
 from edgesr.tensors import Size, SizeRule
 
 Command = Callable[..., Any]
@@ -166,6 +168,22 @@ def test_the_commands_can_be_typed_in_their_order(board_artifact: Path, tmp_path
     made_there = {"env/bin/python", "build/upscale"}
     assert "tests/golden-input.png" in used
     assert all((kit / word).is_file() for word in used - made_there)
+
+
+def test_a_comparison_sees_what_is_not_float32(make_board_artifact: MakeArtifact, tmp_path: Path) -> None:
+    """Rounded pictures of two outputs that differ by noise of the size that the budget allows, and of TF32's."""
+    artifact = make_board_artifact(budget=Budget(relative_l2=1e-4, psnr_db=50))
+    kit = write_jetson_kit(artifact, output=tmp_path / "kit").folder
+    allowed = json.loads((kit / "tests" / "vectors.json").read_text())["golden"]["meanSquare"]
+    rng = np.random.default_rng(0)
+    exact = rng.uniform(0, 255, 1 << 18)
+
+    def seen(relative: float) -> float:
+        other = exact + rng.normal(0, relative * np.sqrt(np.mean(exact**2)), exact.size)
+        return float(np.mean((np.rint(other) - np.rint(exact)) ** 2))
+
+    assert seen(1e-4) < allowed < seen(5e-4)
+    assert "as close as 64.0 dB" in readme(kit)
 
 
 def test_the_readme_says_what_never_ran(board_artifact: Path, tmp_path: Path) -> None:
