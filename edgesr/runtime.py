@@ -122,8 +122,16 @@ class Placement:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Report:
+    """What a vendor's compiler says of what it made, which is no measurement. about: of what. facts: whole numbers are bytes."""
+
+    about: str
+    facts: dict[str, str | int]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Inspection:
-    """What a model file holds: how often each operator runs, the most frequent first, and what rules say of it.
+    """What a model file holds: how often each operator runs, the most frequent first, what rules and compilers say of it.
 
     placement: what the system says, where it can be asked.
     functions: of a file with several, how many operations each has; the first is the one that the rest is about.
@@ -133,6 +141,7 @@ class Inspection:
     findings: tuple[Finding, ...] = ()
     placement: Placement | None = None
     functions: dict[str, int] = field(default_factory=dict)
+    reports: tuple[Report, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ from edgesr.levels import floats_of, levels_of
 from edgesr.runtime import Bound, Options, Runtime
 from edgesr.runtimes._qnn.chips import CHIPS
 from edgesr.runtimes._qnn.provider import PACKAGE, emulated, qnn_version, quiet_output, session_options, wrapper_in
+from edgesr.runtimes._qnn.report import inspect
 from edgesr.tensors import FloatArray, SizeRule, size_of
 
 if TYPE_CHECKING:
@@ -147,6 +148,7 @@ RUNTIME = Runtime(
     package=PACKAGE,
     extra="qnn",
     open=_open,
+    inspect=inspect,
     target="qnn",
     of_one_size=True,
     measures=not emulated(),

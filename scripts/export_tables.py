@@ -107,6 +107,7 @@ def run(table: ExportTable, description: str) -> None:
     """Make what is not there yet, and write the page."""
     parser = argparse.ArgumentParser(prog=table.command, description=description)
     parser.add_argument("models", nargs="*", help="only rows of these; default: all")
+    parser.add_argument("--size", help="only rows that ask for this one, as in 64x64")
     parser.add_argument(
         "--data", type=Path, help="folder with the trained weights, as for scripts/accuracy; default: without their rows"
     )
@@ -121,7 +122,9 @@ def run(table: ExportTable, description: str) -> None:
         record["machine"] = f"{processor()}, {here.processors} processors, {here.system}"
         record["tools"] = {name: metadata.version(name) for name in table.packages}
         for name, words in rows.items():
-            if (asked.models and words[0] not in asked.models) or (name in record["rows"] and not asked.anew):
+            if (asked.models and words[0] not in asked.models) or (asked.size and asked.size not in words):
+                continue
+            if name in record["rows"] and not asked.anew:
                 continue
             if "--weights" in words and not asked.data:
                 continue

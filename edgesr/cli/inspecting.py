@@ -17,7 +17,8 @@ _SHOWN = 3
 
 
 def inspect_artifact(folder: Path, show: Output) -> None:
-    """Print what the manifest says, how often each operator runs, what rules predict of it, and where the system places it.
+    """Print what the manifest says, how often each operator runs, what rules predict of it, where the system places it, and
+    what its compiler reports.
 
     Raises ArtifactError for a folder that is no artifact or was changed, BackendMissingError where reading needs a package.
     """
@@ -66,6 +67,9 @@ def _inspected(inspection: Inspection) -> list[str | Table]:
         lines.append(table("Predicted, not measured", columns, cells, numbers=["times"]))
     if inspection.placement:
         lines += _placed(inspection.placement)
+    for report in inspection.reports:
+        told = [(name, f"{fact / 1e6:.2f} MB" if isinstance(fact, int) else fact) for name, fact in report.facts.items()]
+        lines.append(table(f"{report.about}: the compiler's report, not measured on a device", ["", ""], told))
     return lines
 
 

@@ -30,10 +30,13 @@ _TRAITS = (
 
 def _lower(asked: Conversion) -> tuple[Form, ...]:
     """A folder `<stem>.<chip>` for each chip, and `<stem>.onnx` beside them."""
+    from edgesr.export.qnn.gelus import with_gelus_apart
     from edgesr.export.qnn.interface import with_interface
 
     ((sizes, graph),) = asked.graphs.items()
-    final = with_interface(graph, pictures=asked.options["io"] == "image", colours_last=asked.options["layout"] == "nhwc")
+    final = with_interface(
+        with_gelus_apart(graph), pictures=asked.options["io"] == "image", colours_last=asked.options["layout"] == "nhwc"
+    )
     model = write_onnx(replace(asked, graphs={sizes: final}))
     chips = asked.options["soc"].split(",")
     forms = []

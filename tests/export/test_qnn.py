@@ -26,6 +26,7 @@ from edgesr.export.verification import verify
 from edgesr.levels import levels_of
 from edgesr.runtime import Options
 from edgesr.runtimes import open_artifact
+from edgesr.runtimes._qnn.context_binary import read_context_binary
 from edgesr.runtimes._qnn.provider import qnn_version, quiet_output
 from edgesr.tensors import Size, one_of, parse_sizes
 
@@ -125,6 +126,31 @@ def test_a_binary_of_a_newer_compiler_is_refused_and_one_of_an_older_is_not(copi
         open_artifact(made_by("3.0.0"))
     assert "pip install --upgrade" in raised.value.hint
     open_artifact(made_by("2.9.0"))
+
+
+@compiles
+def test_inspect_tells_what_the_compiler_wrote_into_each_binary(compiled: Artifact, edgesr: Command) -> None:
+    found = edgesr("inspect", compiled.folder, "--json").json["inspection"]
+    assert found["operators"]["Sub"] == found["operators"]["Gelu"] > 5
+    assert sum(found["operators"].values()) > 100
+    first, second = (report["facts"] for report in found["reports"])
+    assert (first["chip"], second["chip"]) == ("sm8650, QNN's number 57, HTP v75", "sm8550, QNN's number 43, HTP v73")
+    assert qnn_version() in first["compiler"]
+    assert first["nodes"].endswith("on the NPU, 0 on the processor")
+    assert first["the NPU's own memory (VTCM)"] == 4 * 2**20
+    assert first["constants"] + first["instructions"] < first["binary"]
+    assert first["constants"] > 200_000  # two bytes for each of the network's parameters
+    assert 3 * 8 * 12 * (1 + 16) <= first["input and output"] <= 2**15  # in whole tiles
+    assert "the compiler's report, not measured on a device" in edgesr("inspect", compiled.folder).out
+
+
+@compiles
+@pytest.mark.parametrize("kept", [0, 3000, -1])
+def test_a_damaged_binary_has_no_report(kept: int, copied: Artifact) -> None:
+    binary = next(copied.path.glob("*.bin"))
+    binary.write_bytes(binary.read_bytes()[:kept] if kept >= 0 else b"x" * 5000)
+    with pytest.raises(ArtifactError, match="no context binary of one graph that this QNN can read"):
+        read_context_binary(binary)
 
 
 @compiles

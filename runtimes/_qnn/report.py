@@ -1,0 +1,41 @@
+"""What an artifact for Qualcomm's NPU holds: its graph's operators, and what the compiler wrote into each chip's binary."""
+
+from collections import Counter
+
+from edgesr.artifact import Artifact, Compiled
+from edgesr.runtime import Inspection, Report
+from edgesr.runtimes._qnn.context_binary import read_context_binary
+from edgesr.runtimes._qnn.provider import wrapper_in
+
+
+def inspect(artifact: Artifact) -> Inspection:
+    """Raises ArtifactError for a binary that this QNN cannot read."""
+    import onnx
+
+    (graph,) = [file.name for file in artifact.manifest.files if "/" not in file.name and file.name.endswith(".onnx")]
+    counts = Counter(node.op_type for node in onnx.load(artifact.folder / graph).graph.node)
+    return Inspection(
+        operators=dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))),
+        reports=tuple(_report(artifact, compiled) for compiled in artifact.manifest.compiled),
+    )
+
+
+def _report(artifact: Artifact, compiled: Compiled) -> Report:
+    wrapper = wrapper_in(artifact.folder / compiled.form)
+    path = wrapper.with_name(f"{wrapper.stem}_qnn.bin")
+    found = read_context_binary(path)
+    return Report(
+        about=path.name,
+        facts={
+            "chip": f"{compiled.chip}, QNN's number {found.chip}, HTP {compiled.architecture}",
+            "compiler": found.compiler,
+            "nodes": f"{compiled.npu_nodes} on the NPU, {compiled.cpu_nodes} on the processor",
+            "binary": path.stat().st_size,
+            "constants": found.constants,
+            "instructions": found.instructions,
+            "the NPU's own memory (VTCM)": found.vtcm,
+            "spilled from it into main memory at most": found.spill,
+            "maps in main memory": found.maps,
+            "input and output": found.ends,
+        },
+    )

@@ -1,0 +1,101 @@
+"""Small networks as Qualcomm's compiler gets them: axes, operators, GELUs apart from convolutions, the same function."""
+
+from collections.abc import Callable
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from onnx import helper, numpy_helper
+from torch import nn
+
+from edgesr.export.onnx_graph import onnx_from_module
+from edgesr.export.qnn.gelus import with_gelus_apart
+from edgesr.export.rewrite import apply_plan, plan
+from edgesr.export.target import targets
+from edgesr.models.esc_fp import ESCFP, ESCFPConfig
+from edgesr.models.vapsr import VapSR, VapSRConfig
+from edgesr.parity import difference
+from edgesr.seeding import seed_weights
+from edgesr.tensors import FloatArray, Size, SizeRule
+from tests.export.test_ranks import COMPILED, known_ranks, working_operators
+
+NETWORKS: dict[str, Callable[[], nn.Module]] = {
+    "esc-fp": lambda: ESCFP(
+        ESCFPConfig(scale=3, dim=16, pdim=4, kernel=5, blocks=1, conv_blocks=1, window=8, heads=2, first_ffn=8, ffn=8)
+    ),
+    "vapsr": lambda: VapSR(VapSRConfig(scale=4, feat=8, attention=8, blocks=1)),
+}
+"""The others' axes and operators are looked at in test_ranks."""
+CLOSE = 1e-5
+ODD = Size(height=21, width=26)
+
+
+def graph_of(network: nn.Module) -> onnx.ModelProto:
+    steps = plan(targets()["qnn"].needs)
+    rewritten, _ = apply_plan(steps, network)
+    functions = {step.name: step.rewrite.functions for step in steps}
+    return with_gelus_apart(onnx_from_module(rewritten, SizeRule(minimum=ODD, maximum=ODD), opset=20, functions=functions))
+
+
+def run(model: onnx.ModelProto, x: FloatArray) -> FloatArray:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return np.asarray(session.run(None, {"input": x})[0])
+
+
+def fused(model: onnx.ModelProto) -> list[str]:
+    """The GELUs that are the only readers of convolutions."""
+    readers = [name for node in model.graph.node for name in node.input]
+    made = {node.output[0] for node in model.graph.node if node.op_type == "Conv"}
+    return [
+        node.name
+        for node in model.graph.node
+        if node.op_type == "Gelu" and node.input[0] in made and readers.count(node.input[0]) == 1
+    ]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_graph_is_for_the_npu_and_still_the_network(name: str) -> None:
+    network = NETWORKS[name]().eval()
+    seed_weights(network)
+    model = graph_of(network)
+    assert working_operators(model.graph) <= COMPILED
+    assert max(known_ranks(onnx.shape_inference.infer_shapes(model).graph)) <= 5
+    assert not fused(model)
+    x = np.random.default_rng(0).random((1, 3, ODD.height, ODD.width), np.float32)
+    with torch.inference_mode():
+        expected = network(torch.from_numpy(x)).numpy()
+    assert difference("noise", expected, run(model, x)).relative_l2 < CLOSE
+
+
+def a_graph(*, computed: bool, read_twice: bool) -> onnx.ModelProto:
+    """Two GELUs of convolutions with one kernel, perhaps one that the graph makes, perhaps with a map that is read twice."""
+    generator = np.random.default_rng(1)
+    kernel, bias = (generator.standard_normal(shape).astype(np.float32) for shape in ((3, 3, 3, 3), (3,)))
+    nodes = [
+        *([helper.make_node("Add", ["kernel", "kernel"], ["double"])] if computed else []),
+        helper.make_node("Conv", ["input", "double" if computed else "kernel", "bias"], ["a"], name="first", pads=[1] * 4),
+        helper.make_node("Gelu", ["a"], ["b"], name="gelu"),
+        helper.make_node("Conv", ["b", "kernel"], ["c"], name="second", pads=[1] * 4),
+        helper.make_node("Gelu", ["c"], ["d"], name="again"),
+        helper.make_node("Add", ["c" if read_twice else "d", "d"], ["output"]),
+    ]
+    ends = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 3, 6, 7]) for name in ("input", "output")]
+    constants = [numpy_helper.from_array(kernel, "kernel"), numpy_helper.from_array(bias, "bias")]
+    graph = helper.make_graph(nodes, "two", ends[:1], ends[1:], constants)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+
+
+@pytest.mark.parametrize("read_twice", [False, True])
+@pytest.mark.parametrize("computed", [False, True])
+def test_gelus_apart_are_the_same_function(computed: bool, read_twice: bool) -> None:
+    model = a_graph(computed=computed, read_twice=read_twice)
+    apart = with_gelus_apart(model)
+    onnx.checker.check_model(apart, full_check=True)
+    assert (fused(model), fused(apart)) == (["gelu"] if read_twice else ["gelu", "again"], [])
+    assert [node.op_type for node in apart.graph.node].count("Sub") == len(fused(model))
+    x = np.random.default_rng(2).standard_normal((1, 3, 6, 7), np.float32)
+    assert difference("x", run(model, x), run(apart, x)).relative_l2 < CLOSE
