@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from edgesr import __version__
-from edgesr.artifact import Manifest, read_artifact
+from edgesr.artifact import read_artifact
 from edgesr.bench.cells import Group, Planned
 from edgesr.bench.child import CellError, CellTimeoutError, Child, step
 from edgesr.bench.latency import Files, Measured, measure
@@ -24,6 +24,7 @@ from edgesr.bench.record import Cell, Parity, Ratio, Record, Status, Subject, re
 from edgesr.bench.statistics import FEWEST_ROUNDS, ratio_of_medians
 from edgesr.errors import ArtifactError, ParityError, RecordError
 from edgesr.export.verification import BUDGETS, budget_of
+from edgesr.manifest import Manifest
 from edgesr.parity import PICTURE, Difference, Edge
 from edgesr.progress import Progress, silent
 from edgesr.runtimes import runtimes

@@ -4,11 +4,11 @@ from dataclasses import replace
 from importlib import metadata
 from typing import Any
 
-from edgesr.artifact import Manifest, RewriteInfo, TensorInfo
 from edgesr.export.onnx_graph import INPUT, OUTPUT
 from edgesr.export.request import ExportRequest
 from edgesr.export.rewrite import Applied
 from edgesr.export.verification import BUDGETS
+from edgesr.manifest import Manifest, RewriteInfo, TensorInfo
 from edgesr.parity import Budget
 from edgesr.reference import Reference
 from edgesr.tensors import SizeRule

@@ -6,8 +6,8 @@ from importlib import resources
 import numpy as np
 from PIL import Image
 
-from edgesr.artifact import Profile
 from edgesr.levels import floats_of, levels_of
+from edgesr.manifest import Profile
 from edgesr.parity import PICTURE
 from edgesr.tensors import FloatArray, Size, SizeRule
 

@@ -10,14 +10,7 @@ import onnx
 import torch
 from torch import nn
 
-from edgesr.artifact import (
-    Artifact,
-    Manifest,
-    files_in,
-    read_artifact,
-    replaceable_files,
-    write_manifest,
-)
+from edgesr.artifact import Artifact, files_in, read_artifact, replaceable_files, write_manifest
 from edgesr.backends import require
 from edgesr.errors import ExportError
 from edgesr.export.draft import any_batch, draft_manifest
@@ -29,6 +22,7 @@ from edgesr.export.rewrite import Applied, Step, apply_plan, plan
 from edgesr.export.target import Conversion
 from edgesr.export.verification import artifact_edge, edge_elsewhere, reference_outputs
 from edgesr.files import staged_folder
+from edgesr.manifest import Manifest
 from edgesr.pages import keep_pages
 from edgesr.parity import PICTURE, Budget, Edge, edge
 from edgesr.progress import Progress, silent

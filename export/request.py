@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edgesr.artifact import Profile
 from edgesr.errors import UsageError
 from edgesr.export.profiles import MOST_PICTURES, profiles_of
 from edgesr.export.target import Target, targets
+from edgesr.manifest import Profile
 from edgesr.parity import IDENTICAL_DB
 from edgesr.tensors import Precision, Size, SizeRule, one_of
 

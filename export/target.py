@@ -6,9 +6,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgesr.artifact import Compiled
 from edgesr.errors import RegistryError
 from edgesr.export.rewrite import TRAITS
+from edgesr.manifest import Compiled
 from edgesr.parity import Budget
 from edgesr.progress import Progress, silent
 from edgesr.registry import Registry, discover

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgesr.artifact import Artifact, Manifest, read_artifact
+from edgesr.artifact import Artifact, read_artifact
 from edgesr.errors import ArtifactError, BackendMissingError, CheckpointError, ParityError
 from edgesr.export.target import targets
+from edgesr.manifest import Manifest
 from edgesr.parity import Budget, Edge, edge
 from edgesr.progress import Progress, silent
 from edgesr.recorded import RECORDED, Pictures, read_recorded

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgesr.artifact import Artifact, Manifest
+from edgesr.artifact import Artifact
 from edgesr.errors import BackendMissingError, CheckpointError
+from edgesr.manifest import Manifest
 from edgesr.runtime import Bound, Options, Runtime, RuntimeSession
 from edgesr.tensors import FloatArray, Size, SizeRule, size_of
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgesr.artifact import Artifact, Compiled
+from edgesr.artifact import Artifact
 from edgesr.errors import ArtifactError, UsageError
 from edgesr.levels import floats_of, levels_of
+from edgesr.manifest import Compiled
 from edgesr.runtime import Bound, Options, Runtime
 from edgesr.runtimes._qnn.chips import CHIPS
 from edgesr.runtimes._qnn.provider import PACKAGE, emulated, qnn_version, quiet_output, session_options, wrapper_in

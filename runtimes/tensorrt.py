@@ -7,9 +7,10 @@ import shlex
 from functools import partial
 from pathlib import Path
 
-from edgesr.artifact import Artifact, Profile
+from edgesr.artifact import Artifact
 from edgesr.backends import require
 from edgesr.errors import ArtifactError
+from edgesr.manifest import Profile
 from edgesr.runtime import Options, Runtime
 from edgesr.runtimes._trt.cuda import CudaDevice
 from edgesr.runtimes._trt.engines import usable_engines

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgesr.artifact import ENGINES, Artifact, Profile, read_artifact
+from edgesr.artifact import ENGINES, Artifact, read_artifact
 from edgesr.cli.options import Json
 from edgesr.cli.render import Output
 from edgesr.errors import BackendMissingError, UsageError
+from edgesr.manifest import Profile
 from edgesr.tensors import parse_sizes
 
 if TYPE_CHECKING:

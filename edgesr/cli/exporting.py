@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from edgesr.artifact import Manifest
+from edgesr.artifact import Artifact
 from edgesr.cli.options import Device, Json, Scale, Weights
 from edgesr.cli.render import Output, table
 from edgesr.errors import UnknownNameError, UsageError
+from edgesr.manifest import Manifest
 from edgesr.parity import Edge
 from edgesr.tensors import PRECISIONS, Precision, parse_size, parse_sizes
 
@@ -120,9 +121,8 @@ def export(
     )
     with show.progress() as progress:
         artifact = run(request, progress=progress)
-    manifest = artifact.manifest
-    _warn(show, manifest)
-    show.result({"folder": str(artifact.folder), **manifest.to_json()}, _export_lines(artifact.folder, manifest))
+    _warn(show, artifact.manifest)
+    show.result({"folder": str(artifact.folder), **artifact.manifest.to_json()}, _export_lines(artifact))
 
 
 def _precision(name: str | None) -> Precision | None:
@@ -221,7 +221,8 @@ def parity_table(edges: list[Edge] | tuple[Edge, ...]) -> Table:
     return table("Parity with the reference", columns, rows, numbers=columns[2:])
 
 
-def _export_lines(folder: Path, manifest: Manifest) -> Iterator[str | Table]:
+def _export_lines(artifact: Artifact) -> Iterator[str | Table]:
+    folder, manifest = artifact.folder, artifact.manifest
     yield parity_table(manifest.parity)
     done = ", ".join(f"{each.name} in {each.matches} place{'s' * (each.matches > 1)}" for each in manifest.rewrites)
     if manifest.precision == "fp16":

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from rich.table import Table
 
-from edgesr.artifact import Manifest, read_artifact
+from edgesr.artifact import read_artifact
 from edgesr.backends import require
 from edgesr.cli.render import Output, table
+from edgesr.manifest import Manifest
 from edgesr.runtime import Finding, Inspection, Placement
 from edgesr.runtimes import runs_here, runtimes
 

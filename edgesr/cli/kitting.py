@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 
-from edgesr.artifact import Manifest
 from edgesr.cli.options import Json
 from edgesr.cli.render import Output
 from edgesr.kit.ios import Kit, write_ios_kit
 from edgesr.kit.jetson import JetsonKit, write_jetson_kit
+from edgesr.manifest import Manifest
 
 app = typer.Typer(help="Packages around an artifact: for apps on iOS, and for a Jetson.", no_args_is_help=True)
 

@@ -5,13 +5,14 @@ from dataclasses import dataclass, replace
 from math import log10
 from pathlib import Path
 
-from edgesr.artifact import Artifact, Manifest, Profile, write_manifest
+from edgesr.artifact import Artifact, write_manifest
 from edgesr.errors import ArtifactError
 from edgesr.kit.golden import Golden, golden
 from edgesr.kit.package import filled_templates, staged_kit, write_file, write_test_data
 from edgesr.kit.range_vectors import range_vectors
 from edgesr.kit.source import export_command, read_source, seams, tiling_beyond, weights_in_words
 from edgesr.kit.vectors import vectors
+from edgesr.manifest import Manifest, Profile
 from edgesr.parity import Budget
 from edgesr.recorded import RECORDED
 from edgesr.runtimes._trt.recipe import BuildOptions

@@ -4,9 +4,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgesr.artifact import Artifact, FileInfo, Manifest, function_name
+from edgesr.artifact import Artifact, function_name
 from edgesr.errors import ArtifactError, UsageError
 from edgesr.kit.source import export_command, read_source, tiling_beyond
+from edgesr.manifest import FileInfo, Manifest
 from edgesr.tensors import Size, SizeRule
 from edgesr.tiling import Tiling
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
-from edgesr.artifact import Manifest, TensorInfo, function_name
+from edgesr.artifact import function_name
 from edgesr.errors import ArtifactError
+from edgesr.manifest import Manifest, TensorInfo
 from edgesr.runtimes._mil.program import Feature, Function, Operation, Package
 from edgesr.tensors import Size, SizeRule, one_of
 

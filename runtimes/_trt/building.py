@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgesr.artifact import Artifact, Manifest, Profile
+from edgesr.artifact import Artifact
 from edgesr.errors import DeviceError, EdgesrError, ExportError
+from edgesr.manifest import Manifest, Profile
 from edgesr.progress import Progress
 from edgesr.runtimes._trt.driver import Driver
 from edgesr.runtimes._trt.memory import in_proportion, tile_within

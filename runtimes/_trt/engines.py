@@ -13,9 +13,10 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from edgesr.artifact import ENGINES, Artifact, Profile, digest
+from edgesr.artifact import ENGINES, Artifact
 from edgesr.errors import ArtifactError
 from edgesr.files import sha256_of, write_whole
+from edgesr.manifest import Profile, digest
 
 Origin = Literal["built", "trusted"]
 _SCHEMA = 1

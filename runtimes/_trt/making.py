@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from edgesr.artifact import ENGINES, Artifact, Profile
+from edgesr.artifact import ENGINES, Artifact
 from edgesr.errors import ArtifactError
+from edgesr.manifest import Profile
 from edgesr.progress import Progress, silent
 from edgesr.runtimes._trt.building import build_plan
 from edgesr.runtimes._trt.engines import (

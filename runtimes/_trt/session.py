@@ -6,8 +6,8 @@ from weakref import WeakSet
 
 import numpy as np
 
-from edgesr.artifact import Manifest, Profile
 from edgesr.errors import NoEngineError, SizeError, UsageError
+from edgesr.manifest import Manifest, Profile
 from edgesr.runtime import Bound
 from edgesr.runtimes._trt.device import Device, Engine
 from edgesr.runtimes._trt.lane import Lane

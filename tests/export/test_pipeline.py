@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from edgesr.artifact import Artifact, digest, read_artifact
+from edgesr.artifact import Artifact, read_artifact
 from edgesr.errors import ArtifactError, CheckpointError, ParityError, SizeError, UnknownNameError, UsageError
 from edgesr.export import pipeline, verification
 from edgesr.export.onnx_graph import onnx_from_module
@@ -21,6 +21,7 @@ from edgesr.export.pipeline import export
 from edgesr.export.request import ExportRequest
 from edgesr.export.rewrite import Applied, Step
 from edgesr.export.verification import verify
+from edgesr.manifest import digest
 from edgesr.recorded import read_recorded
 from edgesr.tensors import Size, SizeRule, one_of, parse_sizes
 

@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import pytest
 
-from edgesr.artifact import Artifact, Profile, digest, read_artifact
+from edgesr.artifact import Artifact, read_artifact
 from edgesr.errors import ArtifactError, BackendMissingError, ExportError, ParityError, SizeError, UsageError
 from edgesr.export import verification
 from edgesr.export.constant_factors import with_constant_factors
@@ -22,6 +22,7 @@ from edgesr.export.rewrite import plan
 from edgesr.export.target import targets
 from edgesr.export.tensorrt_parser import check_parser
 from edgesr.export.verification import edge_elsewhere
+from edgesr.manifest import Profile, digest
 from edgesr.models import families
 from edgesr.recorded import RECORDED, read_recorded
 from edgesr.runtime import Options, RuntimeSession

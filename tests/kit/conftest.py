@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgesr.artifact import Manifest, Profile, TensorInfo, files_in, write_manifest
+from edgesr.artifact import files_in, write_manifest
 from edgesr.kit.jetson import write_jetson_kit
+from edgesr.manifest import Manifest, Profile, TensorInfo
 from edgesr.model import Reach
 from edgesr.parity import Budget
 from edgesr.recorded import RECORDED

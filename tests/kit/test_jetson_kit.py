@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgesr.artifact import MANIFEST, Profile, read_artifact
+from edgesr.artifact import MANIFEST, read_artifact
 from edgesr.errors import ArtifactError
 from edgesr.kit.jetson import write_jetson_kit
+from edgesr.manifest import Profile
 from edgesr.model import Reach
 from edgesr.parity import Budget
 from edgesr.tensors import Size, SizeRule
@@ -112,7 +113,7 @@ def test_a_range_is_built_with_its_profile(make_board_artifact: MakeArtifact, tm
 
 
 def tensor(name: str, shape: tuple[int | str, ...]) -> Any:
-    from edgesr.artifact import TensorInfo
+    from edgesr.manifest import TensorInfo
 
     return TensorInfo(name=name, shape=shape)
 

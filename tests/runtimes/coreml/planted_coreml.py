@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from edgesr.artifact import Artifact, Manifest, TensorInfo, files_in, read_artifact, write_manifest
+from edgesr.artifact import Artifact, files_in, read_artifact, write_manifest
 from edgesr.levels import floats_of
+from edgesr.manifest import Manifest, TensorInfo
 from edgesr.model import Reach
 from edgesr.parity import Budget, Difference, Edge
 from edgesr.runtime import Bound

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgesr.artifact import Artifact, digest
+from edgesr.artifact import Artifact
 from edgesr.errors import ArtifactError, UsageError
 from edgesr.files import sha256_of
+from edgesr.manifest import digest
 from edgesr.runtime import RuntimeSession
 from edgesr.runtimes import open_artifact, runtimes
 from edgesr.runtimes._trt.engines import Here, usable_engines
