@@ -20,7 +20,7 @@ from edgesr.export.parity_inputs import as_pictures, noise_input, odd_size, pari
 from edgesr.export.request import ExportRequest
 from edgesr.export.rewrite import Applied, Step, apply_plan, plan
 from edgesr.export.target import Conversion
-from edgesr.export.verification import artifact_edge, edge_elsewhere, reference_outputs
+from edgesr.export.verification import BUDGETS, artifact_edge, edge_elsewhere, graph_edge, reference_outputs
 from edgesr.files import staged_folder
 from edgesr.manifest import Manifest
 from edgesr.pages import keep_pages
@@ -67,13 +67,13 @@ def export(request: ExportRequest, *, progress: Progress = silent) -> Artifact:
         outputs = reference_outputs(unit, inputs, progress)
         progress("rewriting")
         rewritten, applied = apply_plan(steps, unit)
-        edges = [_rewritten_edge(unit, steps, noise_input(odd_size(_smallest(reference))))]
+        rewritten_edge = _rewritten_edge(unit, steps, noise_input(odd_size(_smallest(reference))))
         network = _Network(request=request, reference=reference, steps=steps, rewritten=rewritten, applied=applied)
-        if request.proof:
-            edges += _proof(network, one_of((request.proof,)), progress)
+        proof = _proof(network, one_of((request.proof,)), progress) if request.proof else ()
         manifest = _made(network, sizes, inputs, outputs, stage, progress, run=not request.proof)
         write_recorded(stage / RECORDED, inputs, outputs)
-        write_manifest(stage, replace(manifest, parity=(*edges, *manifest.parity), files=files_in(stage)))
+        parity = (rewritten_edge, *manifest.parity, *proof)
+        write_manifest(stage, replace(manifest, parity=parity, files=files_in(stage)))
     return read_artifact(folder)
 
 
@@ -85,13 +85,13 @@ def _inputs(sizes: SizeRule, request: ExportRequest) -> Pictures:
     return as_pictures(inputs) if request.pictures else inputs
 
 
-def _proof(network: _Network, sizes: SizeRule, progress: Progress) -> list[Edge]:
+def _proof(network: _Network, sizes: SizeRule, progress: Progress) -> tuple[Edge, ...]:
     """The same network made for a small size, which is run in place of the artifact and thrown away."""
     inputs = _inputs(sizes, network.request)
     outputs = reference_outputs(network.reference.unit_module(), inputs, progress)
     with TemporaryDirectory() as folder:
         made = _made(network, sizes, inputs, outputs, Path(folder), progress, run=True)
-    return [replace(each, name=f"{each.name} for {sizes.fixed}") for each in made.parity]
+    return tuple(replace(each, name=f"{each.name} for {sizes.fixed}") for each in made.parity)
 
 
 def _made(
@@ -106,7 +106,7 @@ def _made(
 ) -> Manifest:
     """Write the target's files for the sizes; the manifest, with what was measured after rewriting, without the files.
 
-    run: whether the files are run too.
+    run: whether the files are run; if not, the graph that they are made of is, in float32.
     """
     request, reference = network.request, network.reference
     target, edges = request.target, []
@@ -117,6 +117,9 @@ def _made(
         draft = replace(draft, islands=half.islands)
         edges.append(half.edge)
 
+    if not run:
+        edges.append(graph_edge(graphs[sizes], inputs, outputs, progress))
+        BUDGETS["fp32"].check(edges[-1])
     progress(f"writing for {target.title}")
     forms = target.lower(replace(_conversion(graphs, folder, draft, reference, request), progress=progress))
     draft = replace(draft, compiled=tuple(form.compiled for form in forms if form.compiled))

@@ -20,6 +20,7 @@ from edgesr.runtimes.pytorch import reference_of
 from edgesr.tensors import Precision
 
 if TYPE_CHECKING:
+    import onnx
     from torch import nn
 
 BUDGETS: Mapping[Precision, Budget] = {
@@ -109,6 +110,19 @@ def budget_of(manifest: Manifest, runtime: str) -> Budget:
 def _own_runtime(manifest: Manifest) -> str:
     """The runtime that its target is verified in."""
     return targets()[manifest.target].runtime
+
+
+def graph_edge(graph: "onnx.ModelProto", inputs: Pictures, outputs: Pictures, progress: Progress = silent) -> Edge:
+    """Run a graph in ONNX Runtime and compare with the reference's `outputs`, where what is made of it cannot be run."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
+    (given,) = session.get_inputs()
+    pairs = []
+    for done, (name, image) in enumerate(inputs.items()):
+        progress("comparing the graph with the reference", done, len(inputs))
+        pairs.append((name, outputs[name], np.asarray(session.run(None, {given.name: image})[0])))
+    return edge("graph", pairs)
 
 
 def reference_outputs(module: "nn.Module", inputs: Pictures, progress: Progress = silent) -> Pictures:

@@ -5,10 +5,12 @@ this for us: see docs/qnn.md.
 """
 
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgesr.artifact import Artifact
 from edgesr.errors import ArtifactError, UsageError
@@ -16,12 +18,10 @@ from edgesr.levels import floats_of, levels_of
 from edgesr.manifest import Compiled
 from edgesr.runtime import Bound, Options, Runtime
 from edgesr.runtimes._qnn.chips import CHIPS
-from edgesr.runtimes._qnn.provider import PACKAGE, emulated, qnn_version, quiet_output, session_options, wrapper_in
+from edgesr.runtimes._qnn.emulator import Emulator
+from edgesr.runtimes._qnn.provider import PACKAGE, emulated, qnn_version, session_options, wrapper_in
 from edgesr.runtimes._qnn.report import inspect
 from edgesr.tensors import FloatArray, SizeRule, size_of
-
-if TYPE_CHECKING:
-    import onnxruntime
 
 _CHIP = re.compile(rb"soc_type=(\w+);")
 _LAST = (0, 2, 3, 1)
@@ -31,11 +31,12 @@ _FIRST = (0, 3, 1, 2)
 class QnnSession:
     """A network on the HTP, or in its emulator. Sizes are checked before anything runs."""
 
-    def __init__(self, session: "onnxruntime.InferenceSession", artifact: Artifact, compiled: Compiled) -> None:
+    def __init__(self, run: Callable[[NDArray[Any]], NDArray[Any]], artifact: Artifact, compiled: Compiled) -> None:
+        """run: the network's input -> its output, as the manifest describes them."""
         manifest = artifact.manifest
         self.scale = manifest.scale
         self.sizes: SizeRule = manifest.sizes
-        self._session, self._input, self._output = session, manifest.input, manifest.output
+        self._run, self._input, self._output = run, manifest.input, manifest.output
         self.settings = {
             "device": f"emulator of {compiled.chip}, on this computer" if emulated() else f"HTP of {compiled.chip}",
             "compiler": compiled.compiler,
@@ -62,37 +63,37 @@ class QnnSession:
         given = self._given(image)
         return Bound(lambda: self._run(given), self._result)
 
-    def _run(self, given: Any) -> Any:
-        (result,) = self._session.run(None, {self._input.name: given})
-        return result
-
-    def _given(self, image: FloatArray) -> Any:
+    def _given(self, image: FloatArray) -> NDArray[Any]:
         """One sample as the network takes it."""
         values = levels_of(image).astype(np.uint8) if self._input.is_picture else image
         return np.ascontiguousarray(values.transpose(_LAST) if self._input.layout == "NHWC" else values)
 
-    def _result(self, result: Any) -> FloatArray:
+    def _result(self, result: NDArray[Any]) -> FloatArray:
         planes = result.transpose(_FIRST) if self._output.layout == "NHWC" else result
         return floats_of(planes) if self._output.is_picture else np.ascontiguousarray(planes, dtype=np.float32)
 
 
 def _open(artifact: Artifact, options: Options) -> QnnSession:
-    import onnxruntime
-
     compiled = _compiled(artifact, options.device)
     _check_version(compiled)
     wrapper = wrapper_in(artifact.folder / compiled.form)
     _check_chip(wrapper, compiled)
-    wanted = session_options(compiled.chip, None if emulated() else {"htp_performance_mode": "burst"})
+    run = Emulator(wrapper, compiled.chip).run if emulated() else _on_npu(wrapper, compiled.chip, artifact.manifest.input.name)
+    return QnnSession(run, artifact, compiled)
+
+
+def _on_npu(wrapper: Path, chip: str, name: str) -> Callable[[NDArray[Any]], NDArray[Any]]:
+    """The network on this machine's NPU. name: of its input."""
+    import onnxruntime
+
     try:
-        with quiet_output():
-            session = onnxruntime.InferenceSession(str(wrapper), wanted)
+        session = onnxruntime.InferenceSession(str(wrapper), session_options(chip, {"htp_performance_mode": "burst"}))
     except Exception as error:  # ONNX Runtime's exceptions share no base class
         raise ArtifactError(
-            f"QNN cannot load {wrapper.name}, which is for {compiled.chip}: {str(error).splitlines()[0]}",
-            hint="Export the model again." if emulated() else "Export it for the chip here, with --soc CHIP.",
+            f"QNN cannot load {wrapper.name}, which is for {chip}: {str(error).splitlines()[0]}",
+            hint="Export it for the chip here, with --soc CHIP.",
         ) from error
-    return QnnSession(session, artifact, compiled)
+    return lambda given: session.run(None, {name: given})[0]
 
 
 def _compiled(artifact: Artifact, chip: str | None) -> Compiled:

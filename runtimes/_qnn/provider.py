@@ -4,12 +4,9 @@ On x86 the same library emulates the HTP: the arithmetic is that of the NPU, the
 Snapdragon it is the HTP. Options: github.com/onnxruntime/onnxruntime-qnn, docs/execution_providers/QNN-ExecutionProvider.md.
 """
 
-import contextlib
 import importlib
-import os
 import platform
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,20 +61,6 @@ def session_options(chip: str, options: Mapping[str, str] | None = None) -> "onn
         {"backend_path": package.get_qnn_htp_path(), "enable_htp_fp16_precision": "1", **emulator, **(options or {})},
     )
     return made
-
-
-@contextlib.contextmanager
-def quiet_output() -> Iterator[None]:
-    """Drop what Qualcomm's libraries print on standard output, past Python, when they are loaded."""
-    sys.stdout.flush()
-    kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 1)
-        yield
-    finally:
-        os.dup2(kept, 1)
-        os.close(kept)
-        os.close(nowhere)
 
 
 @cache

@@ -1,6 +1,5 @@
 """Qualcomm's NPU, from the request to what its emulator makes of a picture. Compiled and emulated: the smallest of sizes."""
 
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,8 +25,10 @@ from edgesr.export.verification import verify
 from edgesr.levels import levels_of
 from edgesr.runtime import Options
 from edgesr.runtimes import open_artifact
+from edgesr.runtimes._qnn import emulator as emulator_module
 from edgesr.runtimes._qnn.context_binary import read_context_binary
-from edgesr.runtimes._qnn.provider import qnn_version, quiet_output
+from edgesr.runtimes._qnn.emulator import Emulator
+from edgesr.runtimes._qnn.provider import qnn_version, wrapper_in
 from edgesr.tensors import Size, one_of, parse_sizes
 
 Command = Callable[..., Any]
@@ -114,6 +115,23 @@ def test_a_binary_of_another_chip_a_damaged_one_and_none_are_refused(copied: Art
     first.unlink()
     with pytest.raises(ArtifactError, match="cannot be read"):
         open_artifact(copied)
+
+
+@compiles
+def test_an_emulator_that_dies_is_an_error_and_an_interrupt_ends_it(compiled: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = np.zeros((1, 8, 12, 3), np.uint8)
+    dead, alive = (Emulator(wrapper_in(compiled.path), "sm8650") for _ in range(2))
+    dead._process.kill()
+    with pytest.raises(ArtifactError, match=r"the emulator failed with .*SIGKILL"):
+        dead.run(given)
+
+    def interrupted(stream: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(emulator_module, "_received", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        alive.run(given)
+    assert alive._process.poll() is not None
 
 
 @compiles
@@ -207,7 +225,8 @@ def test_the_smaller_graph_counts_and_the_asked_one_is_recorded(tmp_path: Path, 
     quick = replace(targets()["onnx"], proof=SIDE, options={"verify": ("quick", "full")})
     monkeypatch.setattr(request_module, "targets", lambda: {"onnx": quick})
     artifact = export(ExportRequest(model="vapsr-s", target_name="onnx", sizes=parse_sizes("24x24"), folder=tmp_path / "out"))
-    assert [edge.name for edge in artifact.manifest.parity] == ["rewritten", "artifact for 8x12"]
+    assert [edge.name for edge in artifact.manifest.parity] == ["rewritten", "graph", "artifact for 8x12"]
+    assert [each.input for each in artifact.manifest.parity[1].differences] == ["picture 1x3x24x24"]
     assert artifact.path.stem == "vapsr-s-x4-fp32-24x24"
     assert [each.input for each in verify(artifact.folder).edge.differences] == ["picture 1x3x24x24"]
 
@@ -245,10 +264,3 @@ def test_a_wrapper_that_names_a_path_is_no_wrapper(tmp_path: Path) -> None:
     for wrong in (str(tmp_path / "net_qnn.bin"), "../net_qnn.bin", "other.bin"):
         with pytest.raises(ExportError, match="does not lie beside it"):
             finish_wrapper(written(wrong), {})
-
-
-def test_what_libraries_print_past_python_does_not_reach_standard_output(capfd: pytest.CaptureFixture[str]) -> None:
-    with quiet_output():
-        os.write(1, b"LIBNATIVE")
-    os.write(1, b"kept")
-    assert capfd.readouterr().out == "kept"
