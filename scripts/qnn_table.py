@@ -19,22 +19,24 @@ from edgesr.parity import PICTURE
 from edgesr.runtimes import runtimes
 
 CHIPS = ("sm8650", "sm8750")
-_SMALL = {"esc-xl": "48x48"}
-"""Where windows are as large, and 64x64 would be four of them."""
+_LARGE = "esc-xl"
+"""Whose windows of 48x48 are too much for the emulator at 64x64, which would be four, and whose biases are for the compiler."""
 _TRAINED = (("vapsr", "VapSR_X4.pth"), ("vapsr-s", "VapSR-S.pth"))
 
 
 def rows() -> Rows:
     """The arguments of `edgesr export`, row by row: small sizes first, for the emulator is slow."""
     variants = {name: tuple(configs) for family in families().values() for name, configs in family.variants.items()}
-    found: Rows = [(name, "--size", _SMALL.get(name, "64x64"), "--soc", chip) for name in variants for chip in CHIPS]
+    found: Rows = [(name, "--size", "64x64", "--soc", chip) for name in variants if name != _LARGE for chip in CHIPS]
+    found += [(_LARGE, "--size", "48x48", "--tables", "compact", "--soc", chip) for chip in CHIPS]
+    found += [(name, "--size", "64x64", "--tables", "compact", "--soc", CHIPS[0]) for name in ("esc", "esc-light", "esc-fp")]
     found += [(name, "--weights", file, "--size", "64x64", "--soc", chip) for name, file in _TRAINED for chip in CHIPS]
-    found += [(name, "--size", "256x256", "--soc", chip) for chip in CHIPS for name in variants if name not in _SMALL]
+    found += [(name, "--size", "256x256", "--soc", chip) for chip in CHIPS for name in variants if name != _LARGE]
     found += [
         (name, "--scale", str(scale), "--size", "32x32", "--soc", CHIPS[0])
         for name, scales in variants.items()
         for scale in scales
-        if scale != 4 and name not in _SMALL
+        if scale != 4 and name != _LARGE
     ]
     return found
 

@@ -36,7 +36,10 @@ Shapes = Annotated[
     str | None, typer.Option(help="coreml, several sizes: enumerated (the default) or functions.", show_default=False)
 ]
 Tables = Annotated[
-    str | None, typer.Option(help="coreml, tensorrt, biases: compact (the default) or constant.", show_default=False)
+    str | None,
+    typer.Option(
+        help="coreml, tensorrt, biases: compact (the default) or constant; qnn: constant or compact.", show_default=False
+    ),
 ]
 Io = Annotated[str | None, typer.Option(help="coreml: image (the default) or tensor; qnn: tensor or image.", show_default=False)]
 Soc = Annotated[

@@ -138,5 +138,5 @@ def _last_words(code: int, log: str) -> str:
 
 def _hint(code: int) -> str:
     if code == -signal.SIGKILL:
-        return "The system ended it, most likely for its memory: export for a smaller --size."
+        return "The system ended it, most likely for its memory: add --tables compact, or take a smaller --size."
     return "Try a smaller --size, or another chip; please report the model and its size."

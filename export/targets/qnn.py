@@ -32,11 +32,12 @@ def _lower(asked: Conversion) -> tuple[Form, ...]:
     """A folder `<stem>.<chip>` for each chip, and `<stem>.onnx` beside them."""
     from edgesr.export.qnn.gelus import with_gelus_apart
     from edgesr.export.qnn.interface import with_interface
+    from edgesr.export.qnn.tables import with_tables_at_run_time
 
     ((sizes, graph),) = asked.graphs.items()
-    final = with_interface(
-        with_gelus_apart(graph), pictures=asked.options["io"] == "image", colours_last=asked.options["layout"] == "nhwc"
-    )
+    apart = with_gelus_apart(graph)
+    whole = with_tables_at_run_time(apart) if asked.options["tables"] == "compact" else apart
+    final = with_interface(whole, pictures=asked.options["io"] == "image", colours_last=asked.options["layout"] == "nhwc")
     model = write_onnx(replace(asked, graphs={sizes: final}))
     chips = asked.options["soc"].split(",")
     forms = []
@@ -83,6 +84,7 @@ TARGET = Target(
         "soc": (DEFAULT,),
         "io": ("tensor", "image"),
         "layout": ("nchw", "nhwc"),
+        "tables": ("constant", "compact"),
         "verify": ("quick", "full"),
     },
     parsed={"soc": chips_named},

@@ -12,6 +12,7 @@ from torch import nn
 
 from edgesr.export.onnx_graph import onnx_from_module
 from edgesr.export.qnn.gelus import with_gelus_apart
+from edgesr.export.qnn.tables import with_tables_at_run_time
 from edgesr.export.rewrite import apply_plan, plan
 from edgesr.export.target import targets
 from edgesr.models.esc_fp import ESCFP, ESCFPConfig
@@ -36,7 +37,8 @@ def graph_of(network: nn.Module) -> onnx.ModelProto:
     steps = plan(targets()["qnn"].needs)
     rewritten, _ = apply_plan(steps, network)
     functions = {step.name: step.rewrite.functions for step in steps}
-    return with_gelus_apart(onnx_from_module(rewritten, SizeRule(minimum=ODD, maximum=ODD), opset=20, functions=functions))
+    graph = onnx_from_module(rewritten, SizeRule(minimum=ODD, maximum=ODD), opset=20, functions=functions)
+    return with_tables_at_run_time(with_gelus_apart(graph))
 
 
 def run(model: onnx.ModelProto, x: FloatArray) -> FloatArray:
@@ -99,3 +101,32 @@ def test_gelus_apart_are_the_same_function(computed: bool, read_twice: bool) -> 
     assert [node.op_type for node in apart.graph.node].count("Sub") == len(fused(model))
     x = np.random.default_rng(2).standard_normal((1, 3, 6, 7), np.float32)
     assert difference("x", run(model, x), run(apart, x)).relative_l2 < CLOSE
+
+
+def a_repeated_table() -> onnx.ModelProto:
+    """Two maps to which one table, repeated and cut, is added: once as it is and once transposed."""
+    table = np.random.default_rng(3).standard_normal((2, 3)).astype(np.float32)
+    constants = {"table": table, "times": np.array([1, 4]), "shape": np.array([1, 1, 2, 12])}
+    nodes = [
+        helper.make_node("Tile", ["table", "times"], ["long"]),
+        helper.make_node("Reshape", ["long", "shape"], ["biases"]),
+        helper.make_node("Add", ["input", "biases"], ["once"]),
+        helper.make_node("Tile", ["table", "times"], ["again"]),
+        helper.make_node("Mul", ["once", "again"], ["output"]),
+    ]
+    ends = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 3, 2, 12]) for name in ("input", "output")]
+    weights = [numpy_helper.from_array(value, name) for name, value in constants.items()]
+    graph = helper.make_graph(nodes, "table", ends[:1], ends[1:], weights)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+
+
+def test_tables_at_run_time_follow_from_the_picture_and_are_the_same() -> None:
+    model = a_repeated_table()
+    made = with_tables_at_run_time(model)
+    onnx.checker.check_model(made, full_check=True)
+    assert "Tile" not in working_operators(model.graph)
+    assert "Tile" in working_operators(made.graph)
+    assert sum(node.op_type == "Add" for node in made.graph.node) == 2  # one for the table, which two read
+    x = np.random.default_rng(4).standard_normal((1, 3, 2, 12), np.float32)
+    assert np.array_equal(run(model, x), run(made, x))
+    assert with_tables_at_run_time(a_graph(computed=False, read_twice=False)) == a_graph(computed=False, read_twice=False)

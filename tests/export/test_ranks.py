@@ -52,6 +52,7 @@ COMPILED = {
     "Softmax",
     "Split",
     "Sub",
+    "Tile",
     "Transpose",
     "Unsqueeze",
 }
