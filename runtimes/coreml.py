@@ -10,7 +10,9 @@ from edgesr.artifact import Artifact, function_name
 from edgesr.errors import ArtifactError
 from edgesr.levels import floats_of, levels_of
 from edgesr.runtime import Bound, Inspection, Options, Placement, Runtime
+from edgesr.runtimes._mil.description import check_description
 from edgesr.runtimes._mil.placement import inspection
+from edgesr.runtimes._mil.program import Package
 from edgesr.tensors import FloatArray, Size, SizeRule, size_of
 
 UNITS = {"all": "ALL", "cpu": "CPU_ONLY", "gpu": "CPU_AND_GPU", "ane": "CPU_AND_NE"}
@@ -117,6 +119,7 @@ class CoremlSession:
 
 
 def _open(artifact: Artifact, options: Options) -> CoremlSession:
+    check_description(Package(artifact.path), artifact.manifest)
     return CoremlSession(artifact, options.device or next(iter(UNITS)))
 
 
@@ -125,7 +128,7 @@ def _inspect(artifact: Artifact) -> Inspection:
         placement = CoremlSession(artifact, next(iter(UNITS))).placement()
     except ArtifactError as error:
         placement = Placement(trouble=error.message)
-    return replace(inspection(artifact.path), placement=placement)
+    return replace(inspection(artifact), placement=placement)
 
 
 RUNTIME = Runtime(

@@ -9,7 +9,7 @@ from edgesr.artifact import Artifact, function_name
 from edgesr.errors import UsageError
 from edgesr.levels import floats_of, levels_of
 from edgesr.runtime import Bound, Options, Runtime
-from edgesr.runtimes._mil.description import check_description
+from edgesr.runtimes._mil.description import check_description, check_programs
 from edgesr.runtimes._mil.placement import inspection
 from edgesr.runtimes._mil.program import Package
 from edgesr.tensors import FloatArray, Size, SizeRule, size_of
@@ -45,6 +45,7 @@ class MilSession:
         self._picture = (manifest.input.is_picture, manifest.output.is_picture)
         package = Package(artifact.path)
         check_description(package, manifest)
+        check_programs(package, manifest)
         self._functions = package.functions
         self._ways: dict[str, _Way] = {}
         self._rounding: Rounding = rounding
@@ -93,7 +94,7 @@ RUNTIME = Runtime(
     package="coremltools",
     extra="coreml",
     open=_open,
-    inspect=lambda artifact: inspection(artifact.path),
+    inspect=inspection,
     target="coreml",
     measures=False,
     devices=("cpu", _EXACT),

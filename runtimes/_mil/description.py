@@ -1,25 +1,40 @@
 """What a package says of itself, against what its manifest says of it: apps go by the first, people by the second."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from edgesr.artifact import function_name
 from edgesr.errors import ArtifactError
 from edgesr.manifest import Manifest, TensorInfo
 from edgesr.runtimes._mil.program import Feature, Function, Operation, Package
-from edgesr.tensors import Size, SizeRule, one_of
+from edgesr.tensors import SizeRule, one_of
 
 IDENTITY = "edgesr.manifest"
 """The metadata's entry with the manifest's identity."""
 
 _FORMATS = {6: "ios15", 7: "ios16", 8: "ios17", 9: "ios18"}
-"""Version of the file format, as `Model.proto` counts them -> deployment target."""
+"""Version of the file format, as `Model.proto` counts them -> deployment target. Its operators are of the version before."""
 _NUMBERS = ("constexpr_affine_dequantize", "constexpr_blockwise_shift_scale")
 _PALETTES = ("constexpr_lut_to_dense",)
+_ANY = (1, -1)
 
 
 def check_description(package: Package, manifest: Manifest) -> None:
-    """Raise ArtifactError where functions, inputs, outputs, sizes, precision or iOS version are not those of the manifest."""
-    for what, told, expected in _compared(package, manifest):
+    """Raise ArtifactError where functions, inputs, outputs, sizes, iOS version or metadata are not those of the manifest.
+
+    Weights and operations are not read for it.
+    """
+    _check(_described(package, manifest))
+
+
+def check_programs(package: Package, manifest: Manifest) -> None:
+    """Raise ArtifactError where what the functions compute in, take or give is not what the manifest says. Reads the weights."""
+    _check(_computed(package, manifest))
+
+
+def _check(compared: Iterator[tuple[str, str, str]]) -> None:
+    """Of what, what the package says, what it should say."""
+    for what, told, expected in compared:
         if told != expected:
             raise ArtifactError(
                 f"the package's {what}: {told or 'none'}; its manifest says {expected}",
@@ -27,50 +42,61 @@ def check_description(package: Package, manifest: Manifest) -> None:
             )
 
 
-def _compared(package: Package, manifest: Manifest) -> Iterator[tuple[str, str, str]]:
-    """(of what, what the package says, what it should say)."""
+def _described(package: Package, manifest: Manifest) -> Iterator[tuple[str, str, str]]:
+    told = package.spec.description
     version = package.spec.specificationVersion
     yield "deployment target", _FORMATS.get(version, f"format {version}"), manifest.options["deployment"]
-    several = manifest.options["shapes"] == "functions" and manifest.sizes.choices
-    rules = {function_name(size): one_of((size,)) for size in manifest.sizes.choices} if several else {"main": manifest.sizes}
-    yield "functions", ", ".join(sorted(package.functions)), ", ".join(sorted(rules))
-    yield IDENTITY, package.spec.description.metadata.userDefined[IDENTITY], manifest.identity
+    yield "items", ", ".join(package.items), ", ".join(package.parts)
+    rules = _rules(manifest)
+    programs = package.spec.mlProgram.functions
+    yield "functions", ", ".join(sorted(programs)), ", ".join(sorted(rules))
+    if "main" not in rules:
+        yield "described functions", ", ".join(sorted(each.name for each in told.functions)), ", ".join(sorted(rules))
+        yield "default function", told.defaultFunctionName, next(iter(rules))
+    for name, program in programs.items():
+        operators = f"CoreML{version - 1}"
+        yield f"operators of {name}", ", ".join([program.opset, *program.block_specializations]), f"{operators}, {operators}"
+    metadata = told.metadata.userDefined
+    for entry, expected in ((IDENTITY, manifest.identity), ("edgesr.precision", manifest.precision)):
+        yield entry, metadata[entry], expected
     for name, rule in rules.items():
+        yield f"input of {name}", _texts(package.inputs(name)), str(_expected(manifest.input, rule, 1))
+        yield f"output of {name}", _texts(package.outputs(name)), str(_expected(manifest.output, rule, manifest.scale))
+
+
+def _computed(package: Package, manifest: Manifest) -> Iterator[tuple[str, str, str]]:
+    for name in _rules(manifest):
         function = package.functions[name]
-        yield "precision", _precision(function), _precision_of(manifest)
-        (given,), (result,) = package.inputs(name), package.outputs(name)
-        yield "input", _kind(given), _kind_of(manifest.input)
-        yield "output", _kind(result), _kind_of(manifest.output)
-        yield "input size", _sizes(given), rule.description
-        if rule.fixed:
-            larger = Size(height=rule.fixed.height * manifest.scale, width=rule.fixed.width * manifest.scale)
-            yield "output size", _shape(function, result), str(larger)
+        yield f"precision of {name}", _precision(function), _precision_of(manifest)
+        given, result = ([each.name for each in side(name)] for side in (package.inputs, package.outputs))
+        yield f"inputs of the program {name}", ", ".join(each.name for each in function.inputs), ", ".join(given)
+        yield f"outputs of the program {name}", ", ".join(function.outputs), ", ".join(result)
 
 
-def _kind(feature: Feature) -> str:
-    return f"{feature.name}, {f'a picture, {feature.image}' if feature.image else 'an array'}"
+def _rules(manifest: Manifest) -> dict[str, SizeRule]:
+    """Function -> the sizes that it takes; the default function first."""
+    sizes = manifest.sizes
+    if manifest.options["shapes"] == "functions" and sizes.choices:
+        return {function_name(size): one_of((size,)) for size in sizes.choices}
+    return {"main": sizes}
 
 
-def _kind_of(told: TensorInfo) -> str:
-    return f"{told.name}, {'a picture, RGB' if told.is_picture else 'an array'}"
+def _texts(features: Sequence[Feature]) -> str:
+    return "; ".join(str(each) for each in features)
 
 
-def _sizes(feature: Feature) -> str:
-    """The sizes that an app may give, as a `SizeRule` describes them."""
-    if feature.ranges:
-        (low, high), (left, right) = feature.ranges[-2:]
-        rule = SizeRule(minimum=Size(height=low, width=left), maximum=Size(height=high, width=right))
-    else:
-        rule = one_of(tuple(Size(height=shape[-2], width=shape[-1]) for shape in feature.shapes))
-    return rule.description
-
-
-def _shape(function: Function, result: Feature) -> str:
-    """The size of the output: a picture's is declared; an array's is that of the operation which makes it."""
-    if result.shapes:
-        return _sizes(result)
-    ((height, width),) = (value.shape[-2:] for each in function.operations for value in each.outputs if value.name == result.name)
-    return f"{height}x{width}"
+def _expected(told: TensorInfo, rule: SizeRule, scale: int) -> Feature:
+    """The input, at scale 1, or the output as Core ML describes them: a size that depends on the input's has no numbers."""
+    kind: dict[str, Any] = {"name": told.name, "image": "RGB" if told.is_picture else ""}
+    if scale != 1 and not rule.fixed:
+        flexible: dict[str, Any] = {"shapes": ((1, 3, 1, 1),), "ranges": ((1, 1), (3, 3), _ANY, _ANY)} if told.is_picture else {}
+        return Feature(**{"shapes": (), **kind, **flexible})
+    if rule.is_range and rule.maximum:
+        low, high = rule.minimum, rule.maximum
+        sides = ((low.height, high.height), (low.width, high.width))
+        return Feature(**kind, shapes=((1, 3, low.height, low.width),), ranges=((1, 1), (3, 3), *sides))
+    sizes = rule.choices or (rule.minimum,)
+    return Feature(**kind, shapes=tuple((1, 3, size.height * scale, size.width * scale) for size in sizes))
 
 
 def _precision(function: Function) -> str:

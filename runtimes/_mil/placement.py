@@ -8,12 +8,13 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from math import prod
-from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
+from edgesr.artifact import Artifact
 from edgesr.runtime import Finding, Inspection
+from edgesr.runtimes._mil.description import check_description
 from edgesr.runtimes._mil.program import Feature, Function, Operation, Package, Value
 
 
@@ -51,9 +52,10 @@ _MOST_CHANNELS = 65536
 _WIDEST_KERNEL = 13
 
 
-def inspection(folder: Path) -> Inspection:
-    """What a package holds."""
-    package = Package(folder)
+def inspection(artifact: Artifact) -> Inspection:
+    """What a package holds; raises ArtifactError for one that is not what its manifest says."""
+    package = Package(artifact.path)
+    check_description(package, artifact.manifest)
     default = package.default
     counts = {name: operators(package.functions[name]) for name in sorted(package.functions, key=lambda each: each != default)}
     functions = {name: sum(each.values()) for name, each in counts.items()} if len(counts) > 1 else {}

@@ -123,7 +123,7 @@ def test_a_network_whose_graph_depends_on_the_size_gets_functions_that_share_wei
     one = export(request(tmp_path / "one", sizes=parse_sizes("24x24"), options={"deployment": "ios18"}))
     assert set(Package(both.path).functions) == {"size_20x20", "size_24x24"}
     assert open_artifact(both).run(np.zeros((1, 3, 20, 20), np.float32)).shape == (1, 3, 80, 80)
-    assert list(inspection(both.path).functions) == ["size_20x20", "size_24x24"]
+    assert list(inspection(both).functions) == ["size_20x20", "size_24x24"]
     assert both.manifest.model_bytes < 1.5 * one.manifest.model_bytes
     assert not list(tmp_path.glob("out*"))
 
