@@ -12,7 +12,7 @@ from torch import nn
 
 from edgesr.artifact import Artifact, files_in, read_artifact, replaceable_files, write_manifest
 from edgesr.backends import require
-from edgesr.errors import ExportError
+from edgesr.errors import ExportError, UsageError
 from edgesr.export.draft import any_batch, draft_manifest
 from edgesr.export.half_precision_search import HalfGraph, half_precision
 from edgesr.export.onnx_graph import onnx_from_module
@@ -63,10 +63,11 @@ def export(request: ExportRequest, *, progress: Progress = silent) -> Artifact:
 
     with staged_folder(folder, replaceable=replaceable_files(folder)) as stage:
         unit = reference.unit_module()
-        inputs = _inputs(sizes, request)
-        outputs = reference_outputs(unit, inputs, progress)
         progress("rewriting")
         rewritten, applied = apply_plan(steps, unit)
+        _check_one_graph(_rules(sizes, request)[0], steps, applied, request)
+        inputs = _inputs(sizes, request)
+        outputs = reference_outputs(unit, inputs, progress)
         rewritten_edge = _rewritten_edge(unit, steps, noise_input(odd_size(_smallest(reference))))
         network = _Network(request=request, reference=reference, steps=steps, rewritten=rewritten, applied=applied)
         proof = _proof(network, one_of((request.proof,)), progress) if request.proof else ()
@@ -159,7 +160,7 @@ def _graphs(
                 rewritten, sizes, opset=request.opset_of_target, functions=functions, any_batch=any_batch(rule, request)
             )
         except ExportError as error:
-            raise _with_hint(error, rule, request) from error
+            raise _with_hint(error, request) from error
     return graphs
 
 
@@ -205,15 +206,21 @@ def _conversion(
     )
 
 
-def _with_hint(error: ExportError, sizes: SizeRule, request: ExportRequest) -> ExportError:
-    """The same error, with what speaks for a rewrite that was left out as its cause, or for a graph of its own for each size."""
-    if not sizes.fixed and "functions" in request.target.options.get("shapes", ()):
-        several = sizes.description.replace(", ", ",") if sizes.choices else "64x64,128x128"
-        return ExportError(
-            f"{request.model}'s windows or transforms are written out for a size: one function for {request.target.title} takes "
-            f"one, not {sizes.description}",
+def _check_one_graph(rule: SizeRule, steps: Sequence[Step], applied: Sequence[Applied], request: ExportRequest) -> None:
+    """Raise UsageError where one graph is to take several sizes and a rewrite wrote its own for one."""
+    written_out = {step.name for step in steps if step.rewrite.one_size}
+    found = [each.name for each in applied if each.matches and each.name in written_out]
+    if not rule.fixed and found:
+        several = rule.description.replace(", ", ",") if rule.choices else "64x64,128x128"
+        raise UsageError(
+            f"{request.model}'s windows or transforms are written out for a size ({found[0]}): one function for "
+            f"{request.target.title} takes one, not {rule.description}",
             hint=f"Name one size, or give each a function of its own: --size {several} --shapes functions --deployment ios18.",
         )
+
+
+def _with_hint(error: ExportError, request: ExportRequest) -> ExportError:
+    """The same error, with what speaks for a rewrite that was left out as its cause."""
     if request.sizes is not None or not request.without:
         return error
     return ExportError(error.message, hint=f"Without {', '.join(request.without)} a size may be needed: --size 128x128.")

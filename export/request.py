@@ -83,10 +83,10 @@ class ExportRequest:
     def _check_profiles(self, target: Target) -> None:
         """Raise UsageError for a batch or an optimum that the target or the sizes do not have."""
         if not target.profiles and (self.batch != 1 or self.optimum):
-            raise UsageError(
-                f"target {self.target_name} has no --batch and no --optimum",
-                hint="Leave them out: a file for any size takes any number of pictures.",
+            any_number = (
+                "a file for any size takes any number of pictures" if not target.default_size else "pictures go one by one"
             )
+            raise UsageError(f"target {self.target_name} has no --batch and no --optimum", hint=f"Leave them out: {any_number}.")
         if not 1 <= self.batch <= MOST_PICTURES:
             raise UsageError(f"{self.batch} is no number of pictures", hint=f"Take 1 to {MOST_PICTURES}, as in --batch 4.")
         if self.optimum:

@@ -13,6 +13,8 @@ Weights = Annotated[
 Device = Annotated[
     str | None,
     typer.Option(
-        "--device", help="Where it runs: cpu, cuda; in Core ML all, cpu, gpu or ane; in QNN a chip.", show_default=False
+        "--device",
+        help="Where it runs: cpu, cuda; in Core ML all, cpu, gpu or ane; in mil-reference exact (no rounding); in QNN a chip.",
+        show_default=False,
     ),
 ]

@@ -175,7 +175,7 @@ def test_a_size_that_the_artifact_does_not_take_either_is_to_be_exported() -> No
     with pytest.raises(SizeError, match="16x16 \\(HxW\\) only, not 20x20") as caught:
         taken.run(picture(20, 20))
     assert caught.value.exit_code == 2
-    assert "Export with dynamic sizes or with --size 20x20" in caught.value.hint
+    assert "Export with --size 20x20" in caught.value.hint
 
 
 def test_batches_go_one_by_one_through_an_engine_for_one_picture() -> None:
