@@ -19,7 +19,7 @@ from edgesr.manifest import Compiled
 from edgesr.runtime import Bound, Options, Runtime
 from edgesr.runtimes._qnn.chips import CHIPS
 from edgesr.runtimes._qnn.emulator import Emulator
-from edgesr.runtimes._qnn.provider import PACKAGE, emulated, qnn_version, session_options, wrapper_in
+from edgesr.runtimes._qnn.provider import PACKAGE, emulated, open_session, qnn_version, wrapper_in
 from edgesr.runtimes._qnn.report import inspect
 from edgesr.tensors import FloatArray, SizeRule, size_of
 
@@ -84,10 +84,8 @@ def _open(artifact: Artifact, options: Options) -> QnnSession:
 
 def _on_npu(wrapper: Path, chip: str, name: str) -> Callable[[NDArray[Any]], NDArray[Any]]:
     """The network on this machine's NPU. name: of its input."""
-    import onnxruntime
-
     try:
-        session = onnxruntime.InferenceSession(str(wrapper), session_options(chip, {"htp_performance_mode": "burst"}))
+        session = open_session(str(wrapper), {"htp_performance_mode": "burst"})
     except Exception as error:  # ONNX Runtime's exceptions share no base class
         raise ArtifactError(
             f"QNN cannot load {wrapper.name}, which is for {chip}: {str(error).splitlines()[0]}",

@@ -6,7 +6,7 @@ asked: a JSON object, the arguments of `compile_context`. What ONNX Runtime and 
 import json
 import sys
 
-from edgesr.runtimes._qnn.provider import session_options
+from edgesr.runtimes._qnn.provider import for_chip, open_session
 
 
 def compile_context(*, chip: str, model: str, context: str, trace: str) -> None:
@@ -14,14 +14,8 @@ def compile_context(*, chip: str, model: str, context: str, trace: str) -> None:
 
     model, context: files, from the current folder: the binary holds a number that follows from the model's path.
     """
-    import onnxruntime
-
-    options = session_options(chip, {**COMPILING, "framework_op_trace_dir": trace})
-    options.log_severity_level = 2
-    options.add_session_config_entry("ep.context_enable", "1")
-    options.add_session_config_entry("ep.context_embed_mode", "0")
-    options.add_session_config_entry("ep.context_file_path", context)
-    onnxruntime.InferenceSession(model, options)
+    entries = {"ep.context_enable": "1", "ep.context_embed_mode": "0", "ep.context_file_path": context}
+    open_session(model, {**for_chip(chip), **COMPILING, "framework_op_trace_dir": trace}, entries, severity=2)
 
 
 COMPILING = {"enable_framework_op_trace": "1", "htp_graph_finalization_optimization_mode": "3"}

@@ -111,7 +111,8 @@ def _refusal(refused: Sequence[tuple[str, str]], trace: dict[str, Any], chip: st
     made = f"made by the rewrite {stamps[0]}" if stamps else "of the network as it was written"
     shapes = _shapes(model, found[0]) if found else []
     seen = f" ({' and '.join('×'.join(map(str, shape)) for shape in shapes)})" if shapes else ""
-    reason = reasons.get(name, "Failed to add node.").replace("Failed to add node.", "QNN's validation refuses it")
+    told = reasons.get(name, "").partition(f"{operator} node")[0].rstrip(".")
+    reason = "QNN's validation refuses it" if told in ("", "Failed to add node") else told
     more = f"; and {len(refused) - 1} more" if len(refused) > 1 else ""
     trait = "max_rank_5" if any(len(shape) > _MOST_AXES for shape in shapes) else _HELP.get(operator)
     helps = f"What helps is a rewrite that serves {trait} ({TRAITS[trait]}). " if trait else ""

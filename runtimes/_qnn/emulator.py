@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesr.errors import ArtifactError
-from edgesr.runtimes._qnn.provider import session_options
+from edgesr.runtimes._qnn.provider import for_chip, open_session
 
 
 class Emulator:
@@ -89,12 +89,10 @@ def _received(stream: IO[bytes]) -> NDArray[Any] | None:
 
 def _serve(wrapper: str, chip: str) -> None:
     """Answer until the input ends. What Qualcomm's libraries print on standard output goes to standard error."""
-    import onnxruntime
-
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     try:
-        session = onnxruntime.InferenceSession(wrapper, session_options(chip))
+        session = open_session(wrapper, for_chip(chip))
     except Exception as error:  # noqa: BLE001  # ONNX Runtime's exceptions share no base class
         sys.exit(str(error).splitlines()[0])
     (given,) = session.get_inputs()

@@ -44,23 +44,29 @@ def wrapper_in(folder: Path) -> Path:
     return folder / f"{folder.stem}-{folder.suffix.removeprefix('.')}.onnx"
 
 
-def session_options(chip: str, options: Mapping[str, str] | None = None) -> "onnxruntime.SessionOptions":
-    """What opens a session on the chip's HTP, with the processor as a fallback forbidden. options: of the provider, besides.
+def open_session(
+    model: str, options: Mapping[str, str], entries: Mapping[str, str] | None = None, *, severity: int = 4
+) -> "onnxruntime.InferenceSession":
+    """A session whose nodes all run on the HTP; whatever ONNX Runtime raises is passed on.
 
-    Raises BackendMissingError where the provider's library cannot be loaded.
+    options: of the provider. entries: of the session. severity: of what ONNX Runtime logs, 2 from warnings on, 4 nothing: errors
+    are raised. Raises BackendMissingError where the provider's library cannot be loaded.
     """
     import onnxruntime
 
-    package = importlib.import_module(PACKAGE)
     made = onnxruntime.SessionOptions()
-    made.log_severity_level = 4  # nothing: its warnings are of what it has on Windows only, its errors are raised too
-    made.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
-    emulator = {"soc_model": str(CHIPS[chip].number), "htp_arch": str(CHIPS[chip].architecture)} if emulated() else {}
-    made.add_provider_for_devices(
-        _devices(),
-        {"backend_path": package.get_qnn_htp_path(), "enable_htp_fp16_precision": "1", **emulator, **(options or {})},
-    )
-    return made
+    made.log_severity_level = severity
+    for name, value in {"session.disable_cpu_ep_fallback": "1", **(entries or {})}.items():
+        made.add_session_config_entry(name, value)
+    backend = importlib.import_module(PACKAGE).get_qnn_htp_path()
+    made.add_provider_for_devices(_devices(), {"backend_path": backend, **options})
+    return onnxruntime.InferenceSession(model, made, enable_fallback=0)
+
+
+def for_chip(chip: str) -> dict[str, str]:
+    """The provider's options that have it compile for, or emulate, the chip, in float16."""
+    facts = CHIPS[chip]
+    return {"soc_model": str(facts.number), "htp_arch": str(facts.architecture), "enable_htp_fp16_precision": "1"}
 
 
 @cache
