@@ -49,7 +49,9 @@ Soc = Annotated[
 Layout = Annotated[str | None, typer.Option(help="qnn, of input and output: nchw (the default) or nhwc.", show_default=False)]
 Verify = Annotated[
     str | None,
-    typer.Option(help="qnn: quick (a small picture, the default) or full (one of the size too, minutes).", show_default=False),
+    typer.Option(
+        help="qnn: emulate a small picture (quick, the default) or one of the size (full, minutes).", show_default=False
+    ),
 ]
 Batch = Annotated[int, typer.Option("--batch", metavar="N", help="tensorrt: up to this many pictures at a time.")]
 Optimum = Annotated[
