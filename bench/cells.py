@@ -12,7 +12,7 @@ from edgesr.bench.child import Opening
 from edgesr.bench.record import Subject
 from edgesr.errors import BackendMissingError, UsageError
 from edgesr.models import families, model_spec
-from edgesr.runtime import FloatPrecision
+from edgesr.runtime import FloatPrecision, Runtime
 from edgesr.runtimes import runs_here, runtimes
 from edgesr.tensors import Precision, Size, parse_size
 
@@ -118,6 +118,10 @@ def _is_folder(model: str) -> bool:
     return "/" in model or (Path(model).is_dir() and all(model not in family.variants for family in families().values()))
 
 
+def _only(runtime: Runtime) -> str:
+    return f" ({' and '.join(runtime.platforms)} only)" if runtime.platforms else ""
+
+
 class _Network:
     """What the two kinds of things to measure have in common."""
 
@@ -157,9 +161,13 @@ class _Network:
         return ("fp32", "fp16") if half else ("fp32",)
 
     def _in_pytorch(self, runtime: str, precision: FloatPrecision, size: str) -> Planned:
-        threads, device = self.request.threads, self.request.device
+        threads, device = self.request.threads, self.device_of(runtime)
         opening = self.reference(runtime, threads=threads, device=device, precision=precision)
         return Planned(subject=self.subject(runtime, precision, size), opening=opening)
+
+    def device_of(self, runtime: str) -> str:
+        """That of the request; the processor for the reference where the request names compute units of Core ML's."""
+        return self.request.device if self.request.device in runtimes()[runtime].devices else "cpu"
 
     def subject(self, runtime: str, precision: str, size: str) -> Subject:
         """The subject of a cell."""
@@ -169,7 +177,7 @@ class _Network:
             runtime=runtime,
             precision=precision,
             size=size,
-            device=self.request.device,
+            device=self.device_of(runtime),
             **self.label,
         )
 
@@ -250,6 +258,17 @@ class _Folder(_Network):
         where = {"runtime": runtime, "threads": threads, "device": device, "precision": precision}
         arguments = {"folder": str(self._folder), **where}
         return Opening(opener="edgesr.bench.openers:artifact", arguments=arguments, package="torch", threads=threads)
+
+    def group(self, size: str) -> Group:
+        found, asked = super().group(size), self.request.runtimes
+        if all(not cell.sha256 for cell in found.cells) and (not asked or any(runtimes()[name].formats for name in asked)):
+            able = {name: one for name, one in runtimes().items() if self._manifest.format in one.formats and one.measures}
+            fitting = [f"{name} on {', '.join(one.devices)}{_only(one)}" for name, one in able.items()]
+            raise (UsageError if asked else BackendMissingError)(
+                f"nothing that {'was asked for' if asked else 'is here'} runs {self._folder} on {self.request.device}",
+                hint=f"{self._manifest.format} files are measured in {'; '.join(fitting)}. What is missing here: edgesr doctor",
+            )
+        return found
 
     def converted(self, runtime: str, size: str) -> Sequence[Planned]:
         if self._manifest.format not in runtimes()[runtime].formats:

@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -24,12 +25,16 @@ class CellTimeoutError(CellError):
 
 @dataclass(frozen=True, kw_only=True)
 class Opening:
-    """How a worker opens what it measures: `module:function`, its arguments, and the package whose import is the baseline."""
+    """How a worker opens what it measures: `module:function`, its arguments, and the package whose import is the baseline.
+
+    picture: whether it gives a picture, which is clamped.
+    """
 
     opener: str
     arguments: Mapping[str, Any]
     package: str
     threads: int | None = None
+    picture: bool = False
 
     def environment(self) -> dict[str, str]:
         """The process environment, with the number of threads for libraries that read it there."""
@@ -51,6 +56,7 @@ class Child:
             start_new_session=True,
         )
         self._begun = b""
+        self._picture = opening.picture
 
     @property
     def pid(self) -> int:
@@ -81,6 +87,10 @@ class Child:
         if "error" in answer:
             raise CellError(answer["error"])
         return answer
+
+    def compare(self, expected: Path, *, seconds: float) -> dict[str, Any]:
+        """Ask for the last run's output against the reference's; raises as `ask` does."""
+        return self.ask("compare", seconds=seconds, expected=str(expected), picture=self._picture)
 
     def _line(self, do: str, end: float, seconds: float) -> bytes:
         """The next line of output, which may come in parts."""

@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Literal
 
 from edgesr import ort_packages
-from edgesr.backends import available, packages_of
+from edgesr.backends import available, how_to_install, packages_of
 from edgesr.bench.board import board_record
 from edgesr.bench.nvml import gpu_record
 from edgesr.errors import EdgesrError
 from edgesr.runtimes._ort_providers import TENSORRT, Provider, cuda, open_on_gpu
+from edgesr.runtimes._trt.versions import tensorrt_version
 
 _NO_DRIVER = "Install NVIDIA's driver for the GPU; a Jetson has it with JetPack"
 _TORCH = "Install PyTorch's build for CUDA: https://pytorch.org/get-started/locally"
-_EXTRA = 'pip install "edgesr[tensorrt]"; on a Jetson JetPack has TensorRT'
 
 State = Literal["ok", "missing", "does not work", "conflict", "not tried"]
 
@@ -37,14 +37,15 @@ def cuda_parts(root: Path = Path("/")) -> tuple[Part, ...]:
     """The driver, PyTorch, ONNX Runtime and its two providers, TensorRT, pycuda."""
     driver = _driver(root)
     here = driver.state == "ok"
+    ours = how_to_install("tensorrt", "tensorrt")
     return (
         driver,
         _tried("PyTorch on CUDA", "torch", _torch, _TORCH, here=here),
         _onnx_runtime(),
         _provider("ONNX Runtime on CUDA", cuda, here=here),
         *([_provider("ONNX Runtime on TensorRT", _tensorrt_provider, here=here)] if available("tensorrt") else []),
-        _tried("TensorRT", "tensorrt", _imported("tensorrt"), _EXTRA, here=here),
-        _tried("pycuda", "pycuda", _imported("pycuda.driver"), _EXTRA, here=here),
+        _tried("TensorRT", "tensorrt", _usable_tensorrt, ours, here=here),
+        _tried("pycuda", "pycuda", _imported("pycuda.driver"), ours, here=here),
     )
 
 
@@ -131,6 +132,12 @@ def _torch() -> str:
     if not torch.cuda.is_available():
         raise RuntimeError(f"built for CUDA {torch.version.cuda}, finds no GPU that it can use")
     return f" for CUDA {torch.version.cuda}, {torch.cuda.get_device_name()}"
+
+
+def _usable_tensorrt() -> str:
+    """Of a version that `edgesr build` takes, too."""
+    tensorrt_version()
+    return ""
 
 
 def _imported(module: str) -> Callable[[], str]:

@@ -2,6 +2,7 @@
 
 import sys
 
+from edgesr.backends import require
 from edgesr.environment import environment, processor
 from edgesr.errors import BackendMissingError, UnknownNameError
 
@@ -15,6 +16,8 @@ def check_device(device: str) -> None:
         raise UnknownNameError("device", device, DEVICES)
     if device in DEVICES[2:] and sys.platform != "darwin":
         raise BackendMissingError(f"{device} is a choice of Core ML's, on a Mac", hint="Here: edgesr bench --device cpu.")
+    if device in DEVICES[2:]:
+        require("coremltools", extra="coreml", what=f"--device {device}")
     if device == "cuda" and not _has_cuda():
         raise BackendMissingError(
             "this machine has no CUDA device that PyTorch can use",

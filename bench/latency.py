@@ -5,7 +5,7 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from edgesr.bench.record import Timing
 from edgesr.bench.statistics import instabilities, summarise, uncertainty
 
 CLOCK = "perf_counter_ns around each run, which returns when the device is done"
+DEVICE_CLOCK = "CUDA events around the network on the device, in the same runs"
 _STABLE = 1.1
 _LONG_NS = 1_000_000_000
 """A run of a second fills the caches in no time of its own: no other goes before it."""
@@ -47,6 +48,7 @@ class Runner:
     untimed: int
     rounds: list[tuple[int, ...]] = field(default_factory=list)
     whole: list[tuple[int, ...]] = field(default_factory=list)
+    on_device: list[tuple[int, ...]] = field(default_factory=list)
     others: float = 0.0
     capacity: float = 0.0
     failure: CellError | None = None
@@ -65,6 +67,7 @@ class Measured:
     facts: Mapping[str, dict[str, Any]]
     latency: Mapping[str, Timing]
     end_to_end: Mapping[str, Timing]
+    on_device: Mapping[str, Timing]
     failures: Mapping[str, CellError]
 
 
@@ -83,13 +86,18 @@ def measure(openings: Mapping[str, Opening], files: Files, protocol: Protocol, s
                 child.close()
         stopped = _take_turns(runners, protocol, say)
         for runner in runners:
-            _compare_again(runner, files, protocol)
+            _ask_last(runner, files, protocol)
     failures |= {runner.name: runner.failure for runner in runners if runner.failure}
     done = [runner for runner in runners if not runner.failure and runner.rounds]
     return Measured(
         facts={runner.name: runner.facts for runner in runners},
         latency={runner.name: _timing(runner, runner.rounds, stopped) for runner in done},
         end_to_end={runner.name: _timing(runner, runner.whole, stopped) for runner in done if runner.whole},
+        on_device={
+            runner.name: replace(_timing(runner, runner.on_device, stopped), clock=DEVICE_CLOCK, warm_up=())
+            for runner in done
+            if runner.on_device
+        },
         failures=failures,
     )
 
@@ -98,7 +106,7 @@ def _opened(name: str, child: Child, files: Files, protocol: Protocol) -> Runner
     limit = protocol.cell_limit
     facts = child.ask("open", seconds=limit)
     facts["first_ns"] = child.ask("first", seconds=limit, image=str(files.image))["ns"]
-    facts |= child.ask("compare", seconds=limit, expected=str(files.expected))
+    facts |= child.compare(files.expected, seconds=limit)
     warm: list[int] = []
     start = time.perf_counter()
     while not _warm(warm, time.perf_counter() - start, protocol):
@@ -108,12 +116,13 @@ def _opened(name: str, child: Child, files: Files, protocol: Protocol) -> Runner
     return Runner(name=name, child=child, facts=facts, runs=runs, untimed=int(min(warm) < _LONG_NS))
 
 
-def _compare_again(runner: Runner, files: Files, protocol: Protocol) -> None:
-    """Compare the last timed run, too; the worse of the two comparisons stays."""
+def _ask_last(runner: Runner, files: Files, protocol: Protocol) -> None:
+    """Compare the last timed run, too; the worse of the two comparisons stays. Then ask for what is known only now."""
     if runner.failure:
         return
     try:
-        found = runner.child.ask("compare", seconds=protocol.cell_limit, expected=str(files.expected))
+        found = runner.child.compare(files.expected, seconds=protocol.cell_limit)
+        runner.facts |= runner.child.ask("settings", seconds=protocol.cell_limit)
     except CellError as error:
         runner.failure = error
         return
@@ -168,6 +177,8 @@ def _turn(runner: Runner, protocol: Protocol) -> None:
         runner.child.close()
         return
     runner.rounds.append(tuple(answer["ns"]))
+    if answer["device_ns"]:
+        runner.on_device.append(tuple(answer["device_ns"]))
     if before and after:
         runner.others += contention(before, after, answer["processor_ns"] / 1e9)
         runner.capacity += wall * after.processors

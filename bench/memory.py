@@ -37,7 +37,7 @@ def weigh(opening: Opening, files: Files, protocol: Protocol) -> Weighed:
             opened = child.ask("open", seconds=limit)
             first = child.ask("first", seconds=limit, image=str(files.image))
             more = child.ask("again", seconds=limit, runs=protocol.memory_runs)
-        compared = child.ask("compare", seconds=limit, expected=str(files.expected))  # which needs memory of its own
+        compared = child.compare(files.expected, seconds=limit)  # which needs memory of its own
     metrics = {
         PEAK: first["peak_mb"],
         ABOVE: round(first["peak_mb"] - opened["import_mb"], 1),

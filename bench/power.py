@@ -111,7 +111,7 @@ def _take(tallies: Sequence[_Tally]) -> None:
 
 def meters(device: str | None = None, *, root: Path = _ROOT) -> list[Meter]:
     """Those that can be read now. Several of one name, as of two packages, are to be added up."""
-    found = [*_rapl(root), *_rails(root)] + ([] if device == "cpu" else _gpu())
+    found = [*_rapl(root), *_rails(root)] + (_gpu() if device == "cuda" else [])
     return [meter for meter in found if meter.read() is not None]
 
 

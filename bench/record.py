@@ -23,9 +23,9 @@ Status = Literal["ok", "parity failed", "failed", "timed out"]
 class Subject:
     """What a cell measures, apart from the machine.
 
-    model: the variant's name. scale: 2, 3 or 4. runtime: a name in `edgesr.runtimes`. precision: fp32 or fp16. size: of the
-    input, "HxW" in pixels. device: cpu or cuda. artifact: the folder that was given to be measured, or "". weights: that folder's
-    checkpoint, or "" for what the model's name stands for.
+    model: the variant's name. scale: 2, 3 or 4. runtime: a name in `edgesr.runtimes`. precision: as artifacts have it. size: of
+    the input, "HxW" in pixels. device: one of `edgesr.bench.devices.DEVICES`. artifact: the folder that was given to be measured,
+    or "". weights: that folder's checkpoint, or "" for what the model's name stands for.
     """
 
     model: str
@@ -44,8 +44,21 @@ class Subject:
 
     @property
     def group(self) -> str:
-        """The same for all that is measured in turns and compared with one reference."""
-        return _joined(self._network, self.size, self.device)
+        """The same for all that is measured in turns and compared with one reference.
+
+        Core ML's compute units stand beside the processor, on which PyTorch runs there.
+        """
+        return _joined(self._network, self.size, self.group_device)
+
+    @property
+    def group_device(self) -> str:
+        """Where the reference runs: cpu or cuda."""
+        return "cuda" if self.device == "cuda" else "cpu"
+
+    @property
+    def runs_in(self) -> str:
+        """The runtime, with its compute units where these are not the group's device: `coreml (ane)`."""
+        return self.runtime if self.device == self.group_device else f"{self.runtime} ({self.device})"
 
     @property
     def _network(self) -> str:
@@ -109,9 +122,9 @@ class Cell:
 
     settings: what the runtime says of itself. file_bytes, file_sha256: of the model file. rewrites: what it was exported with.
     load_s: seconds to open it, after the import. first_ms: the first inference. latency: of inference alone. end_to_end: 8-bit
-    picture in, 8-bit picture out. memory: metric's name -> MB of 2²⁰ bytes. energy: metric's name -> J an inference.
-    output_png: the middle of the output, base64. difference_png: the same of its absolute difference from the reference's,
-    where white stands for `difference_white` (peak 1.0). ratio: of the latency.
+    picture in, 8-bit picture out. on_device: of inference alone by the device's own clock. memory: metric's name -> MB of 2²⁰
+    bytes. energy: metric's name -> J an inference. output_png: the middle of the output, base64. difference_png: the same of its
+    absolute difference from the reference's, where white stands for `difference_white` (peak 1.0). ratio: of the latency.
     """
 
     subject: Subject
@@ -126,6 +139,7 @@ class Cell:
     first_ms: float | None = None
     latency: Timing | None = None
     end_to_end: Timing | None = None
+    on_device: Timing | None = None
     memory: dict[str, float] = field(default_factory=dict)
     memory_notes: tuple[str, ...] = ()
     energy: dict[str, float] = field(default_factory=dict)
@@ -202,6 +216,7 @@ def cell_from_json(data: dict[str, Any]) -> Cell:
         made[name] = kind(**data[name]) if data[name] else None
     for name in ("latency", "end_to_end"):
         made[name] = _timing(data[name]) if data[name] else None
+    made["on_device"] = _timing(data["on_device"]) if data.get("on_device") else None
     for name in ("rewrites", "memory_notes"):
         made[name] = tuple(data[name])
     unknown = made.keys() - {each.name for each in fields(Cell)}

@@ -13,7 +13,7 @@ from typing import Any
 
 from edgesr import __version__
 from edgesr.artifact import read_artifact
-from edgesr.bench.cells import REFERENCE, Group, Planned
+from edgesr.bench.cells import Group, Planned
 from edgesr.bench.child import CellError, CellTimeoutError, Child, step
 from edgesr.bench.latency import Files, Measured, measure
 from edgesr.bench.machine import environment_record, machine_state, throttling
@@ -23,9 +23,11 @@ from edgesr.bench.protocol import Protocol
 from edgesr.bench.record import Cell, Parity, Ratio, Record, Status, Subject, read_record, write_record
 from edgesr.bench.statistics import FEWEST_ROUNDS, ratio_of_medians
 from edgesr.errors import ArtifactError, ParityError, RecordError
-from edgesr.export.verification import BUDGETS
+from edgesr.export.verification import BUDGETS, budget_of
+from edgesr.manifest import Manifest
 from edgesr.parity import PICTURE, Difference, Edge
 from edgesr.progress import Progress, silent
+from edgesr.runtimes import runtimes
 from edgesr.tensors import Precision
 
 UNFINISHED = "unfinished.json"
@@ -137,8 +139,7 @@ def _measured(group: Group, sweep: Sweep, say: Callable[[str], None]) -> tuple[C
         ready = {}
         for planned in group.cells:
             try:
-                _prepare(planned, sweep, lambda stage: say(f"{group.name}: {stage}"))
-                ready[planned.subject.key] = planned
+                ready[planned.subject.key] = _prepared(planned, sweep, lambda stage: say(f"{group.name}: {stage}"))
             except CellError as error:
                 failures[planned.subject.key] = error
         openings = {key: planned.opening for key, planned in ready.items()}
@@ -154,35 +155,42 @@ def _measured(group: Group, sweep: Sweep, say: Callable[[str], None]) -> tuple[C
                 continue
             say(f"memory of {key}")
             cell = _cell(planned, measured, slowed)
-            cells.append(_with_memory(cell, planned, files, sweep.protocol, energy=sweep.energy))
+            cells.append(_with_memory(cell, ready[key], files, sweep.protocol, energy=sweep.energy))
     return _with_ratios(tuple(cells))
 
 
-def _prepare(planned: Planned, sweep: Sweep, say: Callable[[str], None]) -> None:
+def _prepared(planned: Planned, sweep: Sweep, say: Callable[[str], None]) -> Planned:
     """Make the folder that the cell opens, unless another cell of the sweep has made it; a failure is tried again."""
-    if not planned.step:
-        return
-    folder = Path(str(planned.opening.arguments["folder"]))
-    try:
-        read_artifact(folder).check_files()
-    except ArtifactError:
-        say(f"making {folder.name}")
-        step(planned.step, seconds=sweep.export_limit, folder=str(folder), **planned.arguments)
+    if planned.step:
+        folder = Path(str(planned.opening.arguments["folder"]))
+        try:
+            read_artifact(folder).check_files()
+        except ArtifactError:
+            say(f"making {folder.name}")
+            step(planned.step, seconds=sweep.export_limit, folder=str(folder), **planned.arguments)
+    manifest = _manifest(planned)
+    picture = manifest is not None and manifest.output.is_picture
+    return replace(planned, opening=replace(planned.opening, picture=picture))
+
+
+def _manifest(planned: Planned) -> Manifest | None:
+    """Of the artifact that the cell opens; None for PyTorch, and for what a runtime's own converter has made."""
+    if not planned.opening.opener.endswith(":artifact") or not runtimes()[planned.subject.runtime].formats:
+        return None
+    return read_artifact(Path(str(planned.opening.arguments["folder"]))).manifest
 
 
 def _cell(planned: Planned, measured: Measured, slowed: tuple[str, ...]) -> Cell:
     """The cell without its memory. slowed: why the machine held itself back meanwhile."""
     key = planned.subject.key
     facts, latency = measured.facts[key], measured.latency[key]
-    parity = _parity(planned.subject, facts["parity"])
+    parity = _parity(planned, facts["parity"])
     status: Status = "ok" if parity and parity.passed else "parity failed"
     reason = f"its output is not the reference's: {parity.psnr_db:.1f} dB, {parity.budget}" if parity else "its output holds NaN"
     artifact: dict[str, Any] = {}
-    if planned.opening.opener.endswith(":artifact") and planned.subject.runtime != REFERENCE:
-        opened = read_artifact(Path(str(planned.opening.arguments["folder"])))
-        rewrites = tuple(each.name for each in opened.manifest.rewrites)
-        file = next(each for each in opened.manifest.files if each.name == opened.path.name)
-        artifact = {"file_bytes": file.bytes, "file_sha256": file.sha256, "rewrites": rewrites}
+    if manifest := _manifest(planned):
+        rewrites = tuple(each.name for each in manifest.rewrites)
+        artifact = {"file_bytes": manifest.model_bytes, "file_sha256": manifest.model_sha256, "rewrites": rewrites}
     return Cell(
         subject=planned.subject,
         status=status,
@@ -193,6 +201,7 @@ def _cell(planned: Planned, measured: Measured, slowed: tuple[str, ...]) -> Cell
         first_ms=round(facts["first_ns"] / 1e6, 3),
         latency=replace(latency, unstable=(*latency.unstable, *slowed)),
         end_to_end=measured.end_to_end.get(key),
+        on_device=measured.on_device.get(key),
         output_png=facts["output_png"],
         difference_png=facts["difference_png"],
         difference_white=facts["difference_white"],
@@ -200,12 +209,13 @@ def _cell(planned: Planned, measured: Measured, slowed: tuple[str, ...]) -> Cell
     )
 
 
-def _parity(subject: Subject, found: dict[str, float]) -> Parity | None:
-    """The comparison with its verdict; None for an output that holds NaN or Inf."""
+def _parity(planned: Planned, found: dict[str, float]) -> Parity | None:
+    """The comparison with its verdict, by the artifact's own budget where there is one; None for an output with NaN or Inf."""
     if not all(math.isfinite(value) for value in found.values()):
         return None
-    precision: Precision = "fp16" if subject.precision == "fp16" else "fp32"
-    budget = BUDGETS[precision]
+    precision: Precision = "fp16" if planned.subject.precision == "fp16" else "fp32"
+    manifest = _manifest(planned)
+    budget = budget_of(manifest, planned.subject.runtime) if manifest else BUDGETS[precision]
     try:
         budget.check(Edge(name="", differences=(Difference(input=PICTURE, **found),)))
         passed = True
@@ -220,7 +230,7 @@ def _with_memory(cell: Cell, planned: Planned, files: Files, protocol: Protocol,
     try:
         weighed = weigh(planned.opening, files, protocol)
         cell = replace(cell, memory=weighed.metrics, memory_notes=weighed.notes)
-        again = _parity(planned.subject, weighed.parity)
+        again = _parity(planned, weighed.parity)
         if cell.ranked and not (again and again.passed):
             cell = replace(cell, status="parity failed", parity=again, reason="its output was wrong in a second process")
         if energy and meters(planned.subject.device):

@@ -11,6 +11,7 @@ from typing import Literal
 from packaging.requirements import Requirement
 
 from edgesr import ort_packages
+from edgesr.backends import how_to_install
 
 _EXTRA = re.compile(r"""extra\s*==\s*['"]([\w-]+)['"]""")
 
@@ -48,7 +49,7 @@ class Package:
             return ""
         if len(self.builds) > 1 or self.builds.keys() - {self.name}:
             return "; ".join(ort_packages.commands(self.builds, gpu=any("gpu" in build for build in self.builds)))
-        return f'pip install "edgesr[{self.extra}]"' if self.extra else "pip install edgesr"
+        return how_to_install(self.name, self.extra) if self.extra else "pip install edgesr"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@
     ├─ UsageError             exit 2   what was asked for does not exist or does not fit together
     │  ├─ UnknownNameError    exit 2   no such model, target, runtime, rewrite or weights file
     │  └─ SizeError           exit 2   height or width below or above what the model takes
+    │     └─ NoEngineError    exit 1   a size that the artifact takes, and no engine that was built of it
     ├─ CheckpointError        exit 1   a checkpoint that cannot be read, trusted or matched to a network
     ├─ DownloadError          exit 1   a download that broke off, lied or brought the wrong file
     ├─ ImageError             exit 1   a picture that cannot be read or written
@@ -58,6 +59,12 @@ class UnknownNameError(UsageError):
 
 class SizeError(UsageError):
     """A height or width that the model cannot take."""
+
+
+class NoEngineError(SizeError):
+    """A size that the artifact takes, and no engine that was built of it: nothing is wrong with what was asked for."""
+
+    exit_code = 1
 
 
 class CheckpointError(EdgesrError):

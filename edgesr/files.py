@@ -4,6 +4,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 import uuid
@@ -50,7 +51,7 @@ def staged_folder(destination: Path, *, replaceable: frozenset[str]) -> Iterator
         yield stage
         _swap(stage, destination)
     except OSError as error:
-        if error.errno not in _STORAGE_ERRORS:
+        if _number(error) not in _STORAGE_ERRORS:
             raise
         raise _cannot_write(destination, error) from error
     finally:
@@ -89,10 +90,17 @@ def _swap(stage: Path, destination: Path) -> None:
     shutil.rmtree(aside, ignore_errors=True)
 
 
+def _number(error: OSError) -> int | None:
+    """Its `errno`; of a `shutil.Error`, which has those of the files of a folder as text alone, the first."""
+    found = re.search(r"\[Errno (\d+)\]", str(error)) if isinstance(error, shutil.Error) else None
+    return int(found[1]) if found else error.errno
+
+
 def _cannot_write(destination: Path, error: OSError) -> ArtifactError:
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    number = _number(error)
+    full = number in (errno.ENOSPC, errno.EDQUOT)
     below_a_file = isinstance(error, FileExistsError | NotADirectoryError)
-    reason = "a folder above it is a file" if below_a_file else error.strerror or error
+    reason = "a folder above it is a file" if below_a_file else os.strerror(number) if number else error
     return ArtifactError(
         f"cannot write {destination}: {reason}; nothing was left behind",
         hint="Free some space, or name a folder elsewhere: -o DIR." if full else "Name a folder that you may write to: -o DIR.",

@@ -1,9 +1,10 @@
 """The contract of a runtime: what a file in `edgesr/runtimes/` declares as its `RUNTIME`."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -61,6 +62,11 @@ class Bound:
         self._last = None  # so that two outputs are never alive
         self._last = self._run()
 
+    @property
+    def device_milliseconds(self) -> float | None:
+        """What the last run took by the device's own clock; None where nobody asked it."""
+        return None
+
     def output(self) -> FloatArray:
         """What the last run made, (N,3,sH,sW)."""
         return np.array(self._fetch(self._last), dtype=np.float32)
@@ -80,6 +86,14 @@ class RuntimeSession(Session, Protocol):
         """
 
 
+@runtime_checkable
+class TellsDeviceMemory(Protocol):
+    """A session that knows what it has taken of a device's memory."""
+
+    def device_mb(self) -> dict[str, float]:
+        """Metric -> MB of 2²⁰ bytes, the most so far."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Finding:
     """What one rule found in a model file, before it ran anywhere.
@@ -94,6 +108,20 @@ class Finding:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Placement:
+    """What the system itself says of where it will run a model. devices: operation -> device. trouble: why it does not say it."""
+
+    devices: dict[str, str] = field(default_factory=dict)
+    trouble: str = ""
+
+    @property
+    def summary(self) -> str:
+        """As in `180 NeuralEngine, 3 CPU`, or why nothing is known."""
+        counts = Counter(self.devices.values()).most_common()
+        return ", ".join(f"{times} {device}" for device, times in counts) or f"unknown: {self.trouble}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Report:
     """What a vendor's compiler says of what it made, which is no measurement. about: of what. facts: whole numbers are bytes."""
 
@@ -103,10 +131,16 @@ class Report:
 
 @dataclass(frozen=True, kw_only=True)
 class Inspection:
-    """What a model file holds: how often each operator runs, the most frequent first, what rules and compilers say of it."""
+    """What a model file holds: how often each operator runs, the most frequent first, what rules and compilers say of it.
+
+    placement: what the system says, where it can be asked.
+    functions: of a file with several, how many operations each has; the first is the one that the rest is about.
+    """
 
     operators: dict[str, int]
     findings: tuple[Finding, ...] = ()
+    placement: Placement | None = None
+    functions: dict[str, int] = field(default_factory=dict)
     reports: tuple[Report, ...] = ()
 
 
@@ -124,6 +158,7 @@ class Runtime:
     prepare, open_prepared: for a runtime with a converter of its own: a reference and a size -> a folder -> a session. The first
         brings PyTorch and takes long, so that `edgesr bench` calls it in a process of its own.
     inspect: an artifact -> what its model file holds, without running it.
+    whole_numbers: whether a picture (`TensorInfo.is_picture`) comes out of it in 8 bits; elsewhere it is clamped, not rounded.
     peer: here for comparison only: no artifact is opened in it unless it is named.
     platforms: the systems on which it runs, as `sys.platform` names them; empty for all.
     target: whose artifacts `edgesr bench` measures it with; empty for the reference. target_on: device -> another target for it.
@@ -140,6 +175,7 @@ class Runtime:
     prepare: Callable[["Reference", Size, Path], None] | None = None
     open_prepared: Callable[[Path, Options], RuntimeSession] | None = None
     inspect: Callable[["Artifact"], Inspection] | None = None
+    whole_numbers: bool = False
     peer: bool = False
     platforms: frozenset[str] = frozenset()
     target: str = ""

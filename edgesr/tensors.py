@@ -94,7 +94,7 @@ class SizeRule:
         if self.fixed and size != self.fixed:
             raise SizeError(
                 f"this model takes {self.fixed} (HxW) only, not {size}",
-                hint=f"Export with dynamic sizes or with --size {size}, or let `edgesr upscale` cut the picture into tiles.",
+                hint=f"Export with --size {size}, or let `edgesr upscale` cut the picture into tiles.",
             )
         if self.choices and size not in self.choices:
             raise SizeError(

@@ -4,11 +4,11 @@ from dataclasses import replace
 from importlib import metadata
 from typing import Any
 
-from edgesr.artifact import Manifest, RewriteInfo, TensorInfo
 from edgesr.export.onnx_graph import INPUT, OUTPUT
 from edgesr.export.request import ExportRequest
 from edgesr.export.rewrite import Applied
 from edgesr.export.verification import BUDGETS
+from edgesr.manifest import Manifest, RewriteInfo, TensorInfo
 from edgesr.parity import Budget
 from edgesr.reference import Reference
 from edgesr.tensors import SizeRule
@@ -36,7 +36,7 @@ def draft_manifest(request: ExportRequest, reference: Reference, sizes: SizeRule
         precision=request.precision_of_target,
         options=request.options_of_target,
         islands=(),
-        budget=budget_of(request),
+        budget=_budget(request, reference),
         weights="untrained" if weights.sha256 is None else {"kind": weights.kind, "name": weights.name, "sha256": weights.sha256},
         sizes=sizes,
         reach=spec.reach,
@@ -45,16 +45,18 @@ def draft_manifest(request: ExportRequest, reference: Reference, sizes: SizeRule
         rewrites=tuple(RewriteInfo(name=step.name, matches=len(step.matches)) for step in applied if step.matches),
         parity=(),
         files=(),
-        tools={name: metadata.version(name) for name in _TOOLS},
+        tools={name: metadata.version(name) for name in sorted({*_TOOLS, request.target.package} - {""})},
         profiles=request.profiles,
     )
 
 
-def budget_of(request: ExportRequest) -> Budget:
-    """The parity asked for, or the precision's own in the target."""
+def _budget(request: ExportRequest, reference: Reference) -> Budget:
+    """Of the precision, and as asked for. Seeded weights make numbers far beyond a picture's, which few bits miss by levels."""
     precision = request.precision_of_target
     budget = request.target.budgets.get(precision) or BUDGETS[precision]
-    return budget if request.budget_db is None else replace(budget, psnr_db=request.budget_db)
+    if reference.weights.kind == "untrained":
+        budget = replace(budget, beyond_level=None)
+    return budget if request.budget_db is None else replace(budget, psnr_db=request.budget_db, beyond_level=None)
 
 
 def any_batch(rule: SizeRule, request: ExportRequest) -> bool:

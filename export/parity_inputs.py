@@ -6,13 +6,15 @@ from importlib import resources
 import numpy as np
 from PIL import Image
 
-from edgesr.artifact import Profile
 from edgesr.levels import floats_of, levels_of
+from edgesr.manifest import Profile
 from edgesr.parity import PICTURE
 from edgesr.tensors import FloatArray, Size, SizeRule
 
 _PICTURE = "astronaut-128.png"
 _PICTURE_SIDE = 72
+_LARGE = 128 * 128
+"""Pixels above which a file for one size is compared on the picture alone: the network and the file take minutes for each."""
 
 
 def parity_inputs(sizes: SizeRule, *, largest: bool = False, profiles: Sequence[Profile] = ()) -> dict[str, FloatArray]:
@@ -20,7 +22,8 @@ def parity_inputs(sizes: SizeRule, *, largest: bool = False, profiles: Sequence[
     profiles: the picture at each of their sizes, and two pictures of noise where they have more than one.
 
     For a range of sizes: the smallest one, a batch of two at a size that is no multiple of any window, and the picture. For a
-    fixed size: noise and the picture, repeated by reflection to that size. For several: the picture at each, noise at the first.
+    fixed size: noise and the picture, repeated by reflection to that size; the picture alone where it is large. For several: the
+    picture at each, noise at the first.
     """
     inputs = _of_rule(sizes, largest=largest)
     for profile in profiles:
@@ -33,10 +36,10 @@ def parity_inputs(sizes: SizeRule, *, largest: bool = False, profiles: Sequence[
 
 
 def _of_rule(sizes: SizeRule, *, largest: bool) -> dict[str, FloatArray]:
-    if sizes.choices:
-        return {**noise_input(sizes.choices[0]), **{f"{PICTURE} 1x3x{size}": picture(size) for size in sizes.choices}}
-    if sizes.fixed:
-        return {**noise_input(sizes.fixed), f"{PICTURE} 1x3x{sizes.fixed}": picture(sizes.fixed)}
+    if sizes.choices or sizes.fixed:
+        each = sizes.choices or (sizes.minimum,)
+        noise = noise_input(each[0]) if each[0].height * each[0].width <= _LARGE else {}
+        return {**noise, **{f"{PICTURE} 1x3x{size}": picture(size) for size in each}}
     low = sizes.minimum
     odd = _within(odd_size(low), sizes)
     whole = _within(Size(height=max(_PICTURE_SIDE, low.height), width=max(_PICTURE_SIDE, low.width)), sizes)

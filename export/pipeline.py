@@ -10,26 +10,19 @@ import onnx
 import torch
 from torch import nn
 
-from edgesr.artifact import (
-    Artifact,
-    Manifest,
-    digest,
-    files_in,
-    read_artifact,
-    replaceable_files,
-    write_manifest,
-)
+from edgesr.artifact import Artifact, files_in, read_artifact, replaceable_files, write_manifest
 from edgesr.backends import require
-from edgesr.errors import ExportError
-from edgesr.export.draft import any_batch, budget_of, draft_manifest
+from edgesr.errors import ExportError, UsageError
+from edgesr.export.draft import any_batch, draft_manifest
 from edgesr.export.half_precision_search import HalfGraph, half_precision
 from edgesr.export.onnx_graph import onnx_from_module
 from edgesr.export.parity_inputs import as_pictures, noise_input, odd_size, parity_inputs
 from edgesr.export.request import ExportRequest
 from edgesr.export.rewrite import Applied, Step, apply_plan, plan
 from edgesr.export.target import Conversion
-from edgesr.export.verification import BUDGETS, artifact_edge, graph_edge, reference_outputs
+from edgesr.export.verification import BUDGETS, artifact_edge, edge_elsewhere, graph_edge, reference_outputs
 from edgesr.files import staged_folder
+from edgesr.manifest import Manifest
 from edgesr.pages import keep_pages
 from edgesr.parity import PICTURE, Budget, Edge, edge
 from edgesr.progress import Progress, silent
@@ -70,10 +63,11 @@ def export(request: ExportRequest, *, progress: Progress = silent) -> Artifact:
 
     with staged_folder(folder, replaceable=replaceable_files(folder)) as stage:
         unit = reference.unit_module()
-        inputs = _inputs(sizes, request)
-        outputs = reference_outputs(unit, inputs, progress)
         progress("rewriting")
         rewritten, applied = apply_plan(steps, unit)
+        _check_one_graph(_rules(sizes, request)[0], steps, applied, request)
+        inputs = _inputs(sizes, request)
+        outputs = reference_outputs(unit, inputs, progress)
         rewritten_edge = _rewritten_edge(unit, steps, noise_input(odd_size(_smallest(reference))))
         network = _Network(request=request, reference=reference, steps=steps, rewritten=rewritten, applied=applied)
         proof = _proof(network, one_of((request.proof,)), progress) if request.proof else ()
@@ -120,7 +114,7 @@ def _made(
     graphs = _graphs(network.rewritten, network.steps, _rules(sizes, request), _sizes(None, reference), request, progress)
     draft = draft_manifest(request, reference, sizes, network.applied)
     if draft.precision == "fp16" and not target.rounds:
-        graphs, half = _halved(graphs, inputs, outputs, request, progress)
+        graphs, half = _halved(graphs, inputs, outputs, request, draft.budget.psnr_db, progress)
         draft = replace(draft, islands=half.islands)
         edges.append(half.edge)
 
@@ -133,7 +127,10 @@ def _made(
     for form in forms if run else ():
         artifact = Artifact(folder=folder, manifest=replace(draft, artifact=form.path.name))
         measured = artifact_edge(artifact, inputs, outputs, progress)
-        draft.budget.check(measured)
+        draft.budget.check(measured, precision=draft.precision)
+        if elsewhere := edge_elsewhere(artifact, inputs, outputs, progress):
+            draft.budget.check(elsewhere, precision=draft.precision)
+            edges.append(elsewhere)
         edges.append(measured if form == forms[0] else replace(measured, name=f"artifact as {form.path.suffix}"))
     return replace(draft, artifact=forms[0].path.name, parity=tuple(edges))
 
@@ -163,16 +160,21 @@ def _graphs(
                 rewritten, sizes, opset=request.opset_of_target, functions=functions, any_batch=any_batch(rule, request)
             )
         except ExportError as error:
-            raise _with_hint(error, rule, request) from error
+            raise _with_hint(error, request) from error
     return graphs
 
 
 def _halved(
-    graphs: dict[SizeRule, onnx.ModelProto], inputs: Pictures, outputs: Pictures, request: ExportRequest, progress: Progress
+    graphs: dict[SizeRule, onnx.ModelProto],
+    inputs: Pictures,
+    outputs: Pictures,
+    request: ExportRequest,
+    psnr_db: float,
+    progress: Progress,
 ) -> tuple[dict[SizeRule, onnx.ModelProto], HalfGraph]:
     """The only graph in half precision, and what stayed in float32."""
     ((rule, graph),) = graphs.items()
-    half = half_precision(graph, inputs, outputs, psnr_db=budget_of(request).psnr_db, half_io=request.half_io, progress=progress)
+    half = half_precision(graph, inputs, outputs, psnr_db=psnr_db, half_io=request.half_io, progress=progress)
     return {rule: half.graph}, half
 
 
@@ -199,20 +201,26 @@ def _conversion(
             "licence": family.licence,
             "weights": "untrained" if draft.weights == "untrained" else f"{draft.weights['name']} ({draft.weights['kind']})",
             "version": draft.tools["edgesr"],
-            "request": digest(draft.to_json()),
+            "manifest": draft.identity,
         },
     )
 
 
-def _with_hint(error: ExportError, sizes: SizeRule, request: ExportRequest) -> ExportError:
-    """The same error, with what speaks for a rewrite that was left out as its cause, or for a graph of its own for each size."""
-    if not sizes.fixed and "functions" in request.target.options.get("shapes", ()):
-        several = sizes.description.replace(", ", ",") if sizes.choices else "64x64,128x128"
-        return ExportError(
-            f"{request.model}'s windows or transforms are written out for a size: one function for {request.target.title} takes "
-            f"one, not {sizes.description}",
+def _check_one_graph(rule: SizeRule, steps: Sequence[Step], applied: Sequence[Applied], request: ExportRequest) -> None:
+    """Raise UsageError where one graph is to take several sizes and a rewrite wrote its own for one."""
+    written_out = {step.name for step in steps if step.rewrite.one_size}
+    found = [each.name for each in applied if each.matches and each.name in written_out]
+    if not rule.fixed and found:
+        several = rule.description.replace(", ", ",") if rule.choices else "64x64,128x128"
+        raise UsageError(
+            f"{request.model}'s windows or transforms are written out for a size ({found[0]}): one function for "
+            f"{request.target.title} takes one, not {rule.description}",
             hint=f"Name one size, or give each a function of its own: --size {several} --shapes functions --deployment ios18.",
         )
+
+
+def _with_hint(error: ExportError, request: ExportRequest) -> ExportError:
+    """The same error, with what speaks for a rewrite that was left out as its cause."""
     if request.sizes is not None or not request.without:
         return error
     return ExportError(error.message, hint=f"Without {', '.join(request.without)} a size may be needed: --size 128x128.")

@@ -1,6 +1,6 @@
 """The shapes that engines are built for, as profiles: what `--size`, `--batch` and `--optimum` come to."""
 
-from edgesr.artifact import Profile
+from edgesr.manifest import Profile
 from edgesr.tensors import Size, SizeRule
 
 MOST_PICTURES = 64

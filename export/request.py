@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edgesr.artifact import Profile
 from edgesr.errors import UsageError
 from edgesr.export.profiles import MOST_PICTURES, profiles_of
 from edgesr.export.target import Target, targets
+from edgesr.manifest import Profile
 from edgesr.parity import IDENTICAL_DB
 from edgesr.tensors import Precision, Size, SizeRule, one_of
 
@@ -67,6 +67,12 @@ class ExportRequest:
                 f"target {self.target_name} takes one size{', or any' * any_size}; not {self.sizes.description}",
                 hint=f"Name one, as in --size 128x128{', or none for a file that takes any size' * any_size}.",
             )
+        if self.sizes and self.sizes.is_range and self._options_of(target).get("shapes") == "functions":
+            ends = ",".join(str(end) for end in (self.sizes.minimum, self.sizes.maximum))
+            raise UsageError(
+                f"--shapes functions is for listed sizes, one function for each, and not for {self.sizes.description}",
+                hint=f"List them, as in --size {ends}, or leave --shapes functions out for one function that takes the range.",
+            )
         self._check_profiles(target)
         if self.half_io and not target.half_io:
             raise UsageError(f"target {self.target_name} has no --half-io", hint="Leave it out.")
@@ -77,10 +83,10 @@ class ExportRequest:
     def _check_profiles(self, target: Target) -> None:
         """Raise UsageError for a batch or an optimum that the target or the sizes do not have."""
         if not target.profiles and (self.batch != 1 or self.optimum):
-            raise UsageError(
-                f"target {self.target_name} has no --batch and no --optimum",
-                hint="Leave them out: a file for any size takes any number of pictures.",
+            any_number = (
+                "a file for any size takes any number of pictures" if not target.default_size else "pictures go one by one"
             )
+            raise UsageError(f"target {self.target_name} has no --batch and no --optimum", hint=f"Leave them out: {any_number}.")
         if not 1 <= self.batch <= MOST_PICTURES:
             raise UsageError(f"{self.batch} is no number of pictures", hint=f"Take 1 to {MOST_PICTURES}, as in --batch 4.")
         if self.optimum:

@@ -64,6 +64,7 @@ class Rewrite:
         a class that inherits from a known one; it must not alter the module, but may share its parameters.
     witnesses: modules that match, float64, with inputs. near_misses: modules that must be refused.
     functions: texts of the ONNX functions that its replacements call while they are exported (see `onnx_functions`).
+    one_size: whether its replacements are exported for one size alone, which is written out in the graph.
     """
 
     equation: str
@@ -73,6 +74,7 @@ class Rewrite:
     near_misses: "Callable[[], Sequence[nn.Module]]"
     after: tuple[str, ...] = ()
     functions: tuple[str, ...] = ()
+    one_size: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,9 +6,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgesr.artifact import Compiled
 from edgesr.errors import RegistryError
 from edgesr.export.rewrite import TRAITS
+from edgesr.manifest import Compiled
 from edgesr.parity import Budget
 from edgesr.progress import Progress, silent
 from edgesr.registry import Registry, discover
@@ -23,7 +23,8 @@ class Conversion:
     """What a target makes a file of.
 
     graphs: the sizes that each takes -> the network in ONNX; several where each size has a graph of its own. folder: where the
-    files go. stem: what their names begin with. precision, options: as asked for. facts: what the file's metadata should say.
+    files go. stem: what their names begin with. precision, options: as asked for. facts: what the file's metadata should say, as
+    text: model, precision, input, title, scale, paper, licence, weights, version, and manifest, the manifest's identity.
     progress: told of what takes long.
     """
 
@@ -54,7 +55,8 @@ class Form:
 class Target:
     """One kind of artifact.
 
-    format: what kind of file it writes, as `Runtime.formats` names it. runtime: the runtime that verifies it.
+    format: what kind of file it writes, as `Runtime.formats` names it. runtime: the runtime that verifies it. also_on: a device
+        on which it is verified too, where the runtime works there.
     needs: the traits that it needs of the network (see `edgesr.export.rewrite.TRAITS`); rewrites bring them about where they
         match.
     opsets: the ONNX opsets that the graph may have, the default first.
@@ -84,6 +86,7 @@ class Target:
     lower: Callable[[Conversion], tuple[Form, ...]]
     rounds: bool = False
     budgets: Mapping[Precision, Budget] = field(default_factory=dict)
+    also_on: str = ""
     half_io: bool = False
     default_size: Size | None = None
     several_sizes: bool = False

@@ -1,19 +1,21 @@
 """Measuring an artifact against the reference: at export, and again from its files."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edgesr.artifact import Artifact, read_artifact
-from edgesr.errors import CheckpointError, ParityError
+from edgesr.errors import ArtifactError, BackendMissingError, CheckpointError, ParityError
 from edgesr.export.target import targets
+from edgesr.manifest import Manifest
 from edgesr.parity import Budget, Edge, edge
 from edgesr.progress import Progress, silent
 from edgesr.recorded import RECORDED, Pictures, read_recorded
-from edgesr.runtimes import open_artifact
+from edgesr.runtime import Options
+from edgesr.runtimes import open_artifact, runtimes
 from edgesr.runtimes.pytorch import reference_of
 from edgesr.tensors import Precision
 
@@ -37,8 +39,16 @@ class Verification:
     against: str
 
 
-def verify(folder: Path, *, weights: str | None = None, runtime: str | None = None, progress: Progress = silent) -> Verification:
-    """Check the hashes of an artifact's files, run it again, in its target's runtime or another, and compare with the reference.
+def verify(
+    folder: Path,
+    *,
+    weights: str | None = None,
+    runtime: str | None = None,
+    device: str | None = None,
+    progress: Progress = silent,
+) -> Verification:
+    """Check the hashes of an artifact's files, run it again, in its target's runtime or another, on the runtime's usual device or
+    another, and compare with the reference.
 
     Compared with the reference's outputs that the export recorded, or, with `weights` (a file, or the name of fetched official
     weights), with the reference built anew from them. Raises ArtifactError, CheckpointError or ParityError.
@@ -53,25 +63,53 @@ def verify(folder: Path, *, weights: str | None = None, runtime: str | None = No
         reference = reference_of(artifact.manifest, weights=weights)
         outputs = reference_outputs(reference.unit_module(), inputs, progress)
         against = f"the reference built from {Path(weights).name}"
-    measured = artifact_edge(artifact, inputs, outputs, progress, runtime=runtime)
+    measured = artifact_edge(artifact, inputs, outputs, progress, runtime=runtime, device=device)
     try:
-        artifact.manifest.budget.check(measured)
+        budget_of(artifact.manifest, runtime or _own_runtime(artifact.manifest)).check(measured)
     except ParityError as error:
         raise ParityError(error.message, hint="Do not use this artifact. Export the model again.") from error
     return Verification(artifact=artifact, edge=measured, against=against)
 
 
 def artifact_edge(
-    artifact: Artifact, inputs: Pictures, outputs: Pictures, progress: Progress = silent, *, runtime: str | None = None
+    artifact: Artifact,
+    inputs: Pictures,
+    outputs: Pictures,
+    progress: Progress = silent,
+    *,
+    runtime: str | None = None,
+    device: str | None = None,
 ) -> Edge:
     """Run the artifact's files through its target's runtime, or another, and compare with the reference's `outputs`."""
-    session = open_artifact(artifact, runtime=runtime or targets()[artifact.manifest.target].runtime)
+    session = open_artifact(artifact, runtime=runtime or _own_runtime(artifact.manifest), options=Options(device=device))
     pairs = []
     for done, (name, image) in enumerate(inputs.items()):
         progress("comparing the artifact with the reference", done, len(inputs))
         expected = outputs[name].clip(0, 1) if artifact.manifest.output.is_picture else outputs[name]
         pairs.append((name, expected, session.run(image)))
     return edge("artifact", pairs)
+
+
+def edge_elsewhere(artifact: Artifact, inputs: Pictures, outputs: Pictures, progress: Progress = silent) -> Edge | None:
+    """The same on the other device that the target names; None where it has none, or where the runtime cannot run it there."""
+    device = targets()[artifact.manifest.target].also_on
+    if not device:
+        return None
+    try:
+        measured = artifact_edge(artifact, inputs, outputs, progress, device=device)
+    except (BackendMissingError, ArtifactError, MemoryError):
+        return None
+    return replace(measured, name=f"artifact on {device}")
+
+
+def budget_of(manifest: Manifest, runtime: str) -> Budget:
+    """What an artifact must keep to in a runtime: what it was exported with, and what whole numbers cost where they come out."""
+    return manifest.budget.of_levels if manifest.output.is_picture and runtimes()[runtime].whole_numbers else manifest.budget
+
+
+def _own_runtime(manifest: Manifest) -> str:
+    """The runtime that its target is verified in."""
+    return targets()[manifest.target].runtime
 
 
 def graph_edge(graph: "onnx.ModelProto", inputs: Pictures, outputs: Pictures, progress: Progress = silent) -> Edge:

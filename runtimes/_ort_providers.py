@@ -141,7 +141,7 @@ def _did_not_come_up(wanted: str, unloaded: Sequence[str]) -> BackendMissingErro
     why = "; ".join(unloaded) or "what ONNX Runtime printed above says why"
     return BackendMissingError(
         f"{wanted} did not come up, and ONNX Runtime would have run on the processor without a word: {why}",
-        hint=_hint("Its libraries (CUDA, cuDNN, TensorRT) must be of the versions that it was built for."),
+        hint=_hint("Its libraries (CUDA, cuDNN) must be of the versions that it was built for.", *_libraries_of(wanted)),
     )
 
 
@@ -157,8 +157,15 @@ def _refused(error: Exception, wanted: str, model: Path | bytes, unloaded: Seque
             hint="Sizes that are computed at run time are enough for it: export with --size, or take ONNX Runtime 1.24 or later.",
         )
     if any(word in text.lower() for word in ("cuda", "cudnn", "cublas", "tensorrt", "nvinfer")):
-        return BackendMissingError(f"{wanted} did not come up: {text.splitlines()[0]}", hint=_hint())
+        return BackendMissingError(f"{wanted} did not come up: {text.splitlines()[0]}", hint=_hint(*_libraries_of(wanted)))
     return ArtifactError(f"ONNX Runtime cannot load {name}: {text}", hint="Export the model again.")
+
+
+def _libraries_of(wanted: str) -> tuple[str, ...]:
+    """Which TensorRT it must be: pip, asked for TensorRT alone, brings one that ONNX Runtime cannot load."""
+    if wanted != TENSORRT:
+        return ()
+    return ('ONNX Runtime, up to 1.31 at least, is built for TensorRT 10, not 11: pip install "edgesr[ort-tensorrt]"',)
 
 
 def _hint(*lines: str) -> str:

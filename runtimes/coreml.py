@@ -1,6 +1,7 @@
 """Core ML itself, on a Mac, through coremltools. Nobody could run it where edgesr is made: see docs/coreml.md."""
 
 import importlib
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,10 @@ import numpy as np
 from edgesr.artifact import Artifact, function_name
 from edgesr.errors import ArtifactError
 from edgesr.levels import floats_of, levels_of
-from edgesr.runtime import Bound, Options, Runtime
+from edgesr.runtime import Bound, Inspection, Options, Placement, Runtime
+from edgesr.runtimes._mil.description import check_description
+from edgesr.runtimes._mil.placement import inspection
+from edgesr.runtimes._mil.program import Package
 from edgesr.tensors import FloatArray, Size, SizeRule, size_of
 
 UNITS = {"all": "ALL", "cpu": "CPU_ONLY", "gpu": "CPU_AND_GPU", "ane": "CPU_AND_NE"}
@@ -26,7 +30,13 @@ class CoremlSession:
         self._picture = (manifest.input.is_picture, manifest.output.is_picture)
         self._artifact, self._units = artifact, units
         self._models: dict[str, Any] = {}
-        self.settings = {"compute units": units}
+        self._first = self.sizes.choices[0] if self.sizes.choices else self.sizes.minimum
+        self._model(self._first)  # now, so that loading counts as such, and not as a part of the first run
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The units that Core ML may use, and those that its compute plan prefers, which takes a while to read."""
+        return {"compute units": self._units, "compute plan": self.placement().summary}
 
     def run(self, image: FloatArray) -> FloatArray:
         """Image (N,3,H,W) RGB in [0,1] -> (N,3,sH,sW); raises SizeError for a size outside `sizes`.
@@ -44,14 +54,19 @@ class CoremlSession:
         model, given = self._model(size_of(image)), {self._names[0]: self._input(image)}
         return Bound(lambda: model.predict(given), self._output)
 
-    def placement(self) -> dict[str, str]:
-        """Operation -> the device that Core ML prefers for it, of the first function; macOS 14.4 or later."""
+    def placement(self) -> Placement:
+        """The device that Core ML prefers for each operation of the first function, by its compute plan: macOS 14.4 or later."""
+        try:
+            return Placement(devices=self._plan())
+        except Exception as error:  # noqa: BLE001  # older systems and coremltools say in their own ways that they have no plan
+            return Placement(trouble=next(iter(str(error).strip().splitlines()), type(error).__name__))
+
+    def _plan(self) -> dict[str, str]:
         plans = importlib.import_module("coremltools.models.compute_plan")
-        first = self.sizes.choices[0] if self.sizes.choices else self.sizes.minimum
-        model = self._model(first)
-        plan = plans.MLComputePlan.load_from_path(path=model.get_compiled_model_path(), compute_units=self._compute_unit())
+        path = self._model(self._first).get_compiled_model_path()
+        plan = plans.MLComputePlan.load_from_path(path=path, compute_units=self._compute_unit())
         functions = plan.model_structure.program.functions
-        function = functions.get(self._function(first) or "main") or next(iter(functions.values()))
+        function = functions.get(self._function(self._first) or "main") or next(iter(functions.values()))
         found = {}
         for operation in function.block.operations:
             usage = plan.get_compute_device_usage_for_mlprogram_operation(operation)
@@ -70,7 +85,7 @@ class CoremlSession:
         if not self._picture[0]:
             return np.ascontiguousarray(image)
         pillow = importlib.import_module("PIL.Image")
-        return pillow.fromarray(levels_of(image)[0].transpose(1, 2, 0).astype(np.uint8), "RGB")
+        return pillow.fromarray(levels_of(image)[0].transpose(1, 2, 0).astype(np.uint8))
 
     def _output(self, prediction: Any) -> FloatArray:
         result = prediction[self._names[1]]
@@ -93,18 +108,27 @@ class CoremlSession:
         if (name or "") not in self._models:
             ct = importlib.import_module("coremltools")
             try:
-                self._models[name or ""] = ct.models.MLModel(
-                    str(self._artifact.path), compute_units=self._compute_unit(), function_name=name
-                )
+                model = ct.models.MLModel(str(self._artifact.path), compute_units=self._compute_unit(), function_name=name)
+                model.get_compiled_model_path()  # raises where Core ML has refused the model, of which the line above only warns
             except Exception as error:  # coremltools passes on whatever Core ML says
                 raise ArtifactError(
                     f"Core ML cannot load {self._artifact.path.name}: {error}", hint="Export the model again."
                 ) from error
+            self._models[name or ""] = model
         return self._models[name or ""]
 
 
 def _open(artifact: Artifact, options: Options) -> CoremlSession:
+    check_description(Package(artifact.path), artifact.manifest)
     return CoremlSession(artifact, options.device or next(iter(UNITS)))
+
+
+def _inspect(artifact: Artifact) -> Inspection:
+    try:
+        placement = CoremlSession(artifact, next(iter(UNITS))).placement()
+    except ArtifactError as error:
+        placement = Placement(trouble=error.message)
+    return replace(inspection(artifact), placement=placement)
 
 
 RUNTIME = Runtime(
@@ -113,6 +137,8 @@ RUNTIME = Runtime(
     package="coremltools",
     extra="coreml",
     open=_open,
+    inspect=_inspect,
+    whole_numbers=True,
     platforms=frozenset({"darwin"}),
     target="coreml",
     of_one_size=True,

@@ -6,15 +6,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgesr.artifact import Artifact, function_name
-from edgesr.errors import ArtifactError, UsageError
+from edgesr.errors import UsageError
 from edgesr.levels import floats_of, levels_of
-from edgesr.runtime import Bound, Inspection, Options, Runtime
-from edgesr.runtimes._mil.placement import findings, operators
+from edgesr.runtime import Bound, Options, Runtime
+from edgesr.runtimes._mil.description import check_description, check_programs
+from edgesr.runtimes._mil.placement import inspection
 from edgesr.runtimes._mil.program import Package
 from edgesr.tensors import FloatArray, Size, SizeRule, size_of
 
 if TYPE_CHECKING:
-    from edgesr.runtimes._mil.evaluation import Evaluator
+    from edgesr.runtimes._mil.evaluation import Evaluator, Rounding
+
+
+_EXACT = "exact"
+"""The device that rounds nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,17 +32,24 @@ class _Way:
 
 
 class MilSession:
-    """A package that was read back from its files. Every operator's result is rounded to the precision that the file declares."""
+    """A package that was read back from its files.
 
-    def __init__(self, artifact: Artifact) -> None:
+    rounding: "declared" rounds every operator's result to the precision that the file declares for it. "none" shows what the
+    file's numbers alone cost.
+    """
+
+    def __init__(self, artifact: Artifact, *, rounding: "Rounding" = "declared") -> None:
         manifest = artifact.manifest
         self.scale = manifest.scale
         self.sizes: SizeRule = manifest.sizes
         self._picture = (manifest.input.is_picture, manifest.output.is_picture)
-        self._package = Package(artifact.path)
-        self._functions = self._package.functions
+        package = Package(artifact.path)
+        check_description(package, manifest)
+        check_programs(package, manifest)
+        self._functions = package.functions
         self._ways: dict[str, _Way] = {}
-        self.settings = {"evaluated by": "edgesr with PyTorch, not by Core ML", "rounding": "as the file declares"}
+        self._rounding: Rounding = rounding
+        self.settings = {"evaluated by": "edgesr with PyTorch, not by Core ML", "rounding": rounding}
 
     def run(self, image: FloatArray) -> FloatArray:
         """Image (N,3,H,W) RGB in [0,1] -> (N,3,sH,sW); raises SizeError for a size outside `sizes`.
@@ -51,7 +63,7 @@ class MilSession:
         """Refused with UsageError: how long PyTorch takes says nothing of Core ML."""
         raise UsageError(
             "mil-reference evaluates a Core ML package to prove it; it has no latency to report",
-            hint="Measure on a Mac: edgesr bench MODEL --runtime coreml.",
+            hint="Measure on a Mac: edgesr bench MODEL --runtimes coreml.",
         )
 
     def _run(self, image: FloatArray) -> FloatArray:
@@ -63,32 +75,17 @@ class MilSession:
     def _way(self, size: Size) -> _Way:
         """The function for the size, which is made ready once."""
         name = "main" if "main" in self._functions else function_name(size)
-        if name not in self._functions:
-            raise ArtifactError(f"the package has no function {name}", hint="Export the model again.")
-        for declared, picture in zip((self._package.inputs(name), self._package.outputs(name)), self._picture, strict=True):
-            (feature,) = declared
-            if feature.image != ("RGB" if picture else ""):
-                raise ArtifactError(
-                    f"{feature.name} of the package is {feature.image or 'an array'}, its manifest says "
-                    f"{'a picture, RGB' if picture else 'an array'}",
-                    hint="Export the model again.",
-                )
         if name not in self._ways:
             from edgesr.runtimes._mil.evaluation import Evaluator  # brings PyTorch, which other runtimes are measured without
 
             function = self._functions[name]
-            evaluator = Evaluator(function, rounding="declared")
+            evaluator = Evaluator(function, rounding=self._rounding)
             self._ways[name] = _Way(evaluator=evaluator, input=function.inputs[0].name, output=function.outputs[0])
         return self._ways[name]
 
 
-def _open(artifact: Artifact, _: Options) -> MilSession:
-    return MilSession(artifact)
-
-
-def _inspect(artifact: Artifact) -> Inspection:
-    package = Package(artifact.path)
-    return Inspection(operators=operators(package.functions[package.default]), findings=findings(package))
+def _open(artifact: Artifact, options: Options) -> MilSession:
+    return MilSession(artifact, rounding="none" if options.device == _EXACT else "declared")
 
 
 RUNTIME = Runtime(
@@ -97,7 +94,8 @@ RUNTIME = Runtime(
     package="coremltools",
     extra="coreml",
     open=_open,
-    inspect=_inspect,
+    inspect=inspection,
     target="coreml",
     measures=False,
+    devices=("cpu", _EXACT),
 )

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from edgesr.artifact import Artifact, Manifest
+from edgesr.artifact import Artifact
 from edgesr.errors import ArtifactError
+from edgesr.manifest import Manifest
 from edgesr.runtime import Bound, Options, Runtime
 from edgesr.tensors import FloatArray, SizeRule, size_of
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgesr.artifact import Artifact, Manifest
+from edgesr.artifact import Artifact
 from edgesr.errors import ArtifactError
+from edgesr.manifest import Manifest
 from edgesr.runtime import Bound, Options, Runtime
 from edgesr.runtimes._ort_providers import CPU, Provider, cuda, open_on_gpu
 from edgesr.tensors import FloatArray, SizeRule, size_of

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edgesr.artifact import Artifact
 from edgesr.backends import require
-from edgesr.errors import ArtifactError
+from edgesr.errors import ArtifactError, BackendMissingError
 from edgesr.runtime import Options, Runtime
 from edgesr.runtimes._ort_providers import TENSORRT, Provider, cuda
 from edgesr.runtimes.ort import OrtSession, gpu_session
@@ -56,7 +56,12 @@ def _open(artifact: Artifact, wanted: Options) -> OrtSession:
         ) from error
     if not half:
         os.environ.setdefault(_TF32, "0")
-    importlib.import_module("tensorrt")  # which loads TensorRT's libraries from its packages, where the system has none
+    try:
+        importlib.import_module("tensorrt")  # which loads TensorRT's libraries from its packages, where the system has none
+    except (ImportError, OSError) as error:
+        raise BackendMissingError(
+            f"TensorRT is installed but cannot be loaded: {error}", hint="See `edgesr doctor`, and the driver: nvidia-smi."
+        ) from error
     session = gpu_session(artifact, wanted, [tensorrt(cache, half=half), cuda()])
     session.settings |= {
         "engines": f"{cache.parent.name}/{cache.name} in the user's cache",
@@ -69,7 +74,7 @@ RUNTIME = Runtime(
     title="ONNX Runtime (TensorRT)",
     formats=frozenset({"onnx"}),
     package="tensorrt",
-    extra="tensorrt",
+    extra="ort-tensorrt",
     open=_open,
     target="onnx",
     devices=("cuda",),

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgesr.artifact import Artifact, Manifest
+from edgesr.artifact import Artifact
 from edgesr.errors import BackendMissingError, CheckpointError
+from edgesr.manifest import Manifest
 from edgesr.runtime import Bound, Options, Runtime, RuntimeSession
 from edgesr.tensors import FloatArray, Size, SizeRule, size_of
 
@@ -50,6 +51,17 @@ class PyTorchSession:
             return y
 
         return Bound(run, self._fetched)
+
+    def device_mb(self) -> dict[str, float]:
+        """What PyTorch's allocator on a CUDA device has held at most, in MB of 2²⁰ bytes."""
+        import torch
+
+        if self._device != "cuda":
+            return {}
+        return {
+            "PyTorch allocator, peak": torch.cuda.max_memory_allocated() / 2**20,
+            "PyTorch reserved, peak": torch.cuda.max_memory_reserved() / 2**20,
+        }
 
     def _placed(self, image: FloatArray) -> "Tensor":
         import torch

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgesr.artifact import Artifact, Compiled
+from edgesr.artifact import Artifact
 from edgesr.errors import ArtifactError, UsageError
 from edgesr.levels import floats_of, levels_of
+from edgesr.manifest import Compiled
 from edgesr.runtime import Bound, Options, Runtime
 from edgesr.runtimes._qnn.chips import CHIPS
 from edgesr.runtimes._qnn.emulator import Emulator

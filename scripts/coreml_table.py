@@ -5,7 +5,7 @@ Its figures are those of the manifest and of the saved package; the record is do
 
 from typing import Any
 
-from export_tables import ExportTable, Rows, decibels, run
+from export_tables import ExportTable, Rows, decibel_cells, decibels, run
 
 from edgesr.artifact import Artifact
 from edgesr.models import families
@@ -55,7 +55,7 @@ def figures(artifact: Artifact) -> dict[str, Any]:
 def cells(row: dict[str, Any]) -> list[str]:
     """In the order of the header."""
     sizes = [str(row["operations"]), f"{row['bytes'] / 1e6:.2f}"]
-    return [*sizes, f"{row['picture_db']:.1f}", f"{row['noise_db']:.1f}", f"{row['picture_levels']:.2f}"]
+    return [*sizes, *decibel_cells(row), f"{row['picture_levels']:.2f}"]
 
 
 if __name__ == "__main__":

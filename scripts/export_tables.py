@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -47,19 +47,24 @@ class ExportTable:
     cells: Callable[[dict[str, Any]], list[str]]
 
 
-def decibels(artifact: Artifact) -> dict[str, float]:
+def decibels(artifact: Artifact) -> dict[str, float | None]:
     """The least PSNR on pictures and on noise, of what the artifact's manifest says of its file; and the largest difference, of
-    anything and, in levels of 255, of pictures.
+    anything and, in levels of 255, of pictures. None where it was not compared on noise.
     """
     differences = artifact.manifest.parity[-1].differences
     pictures = [each for each in differences if each.input.startswith(PICTURE)]
     noise = [each for each in differences if not each.input.startswith(PICTURE)]
     return {
         "picture_db": round(min(each.psnr_db for each in pictures), 1),
-        "noise_db": round(min(each.psnr_db for each in noise), 1),
+        "noise_db": round(min(each.psnr_db for each in noise), 1) if noise else None,
         "max_abs": max(each.max_abs for each in differences),
         "picture_levels": round(255 * max(each.max_abs for each in pictures), 2),
     }
+
+
+def decibel_cells(row: Mapping[str, Any]) -> list[str]:
+    """What `decibels` found on the picture and on noise, for a table."""
+    return ["–" if row[key] is None else f"{row[key]:.1f}" for key in ("picture_db", "noise_db")]
 
 
 def _made(table: ExportTable, words: tuple[str, ...], data: Path | None) -> dict[str, Any]:

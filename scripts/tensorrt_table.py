@@ -1,4 +1,4 @@
-"""The table of docs/tensorrt-target.md: every variant for TensorRT, at ×4 in both precisions, and for a range of sizes.
+"""The table of docs/tensorrt.md: every variant for TensorRT, at ×4 in both precisions, and for a range of sizes.
 
 Its figures are those of the manifest and of the file; the record is docs/records/tensorrt.json.
 """
@@ -7,7 +7,7 @@ from collections import Counter
 from typing import Any
 
 import onnx
-from export_tables import ExportTable, Rows, decibels, run
+from export_tables import ExportTable, Rows, decibel_cells, decibels, run
 
 from edgesr.artifact import Artifact
 from edgesr.models import families
@@ -46,7 +46,7 @@ def figures(artifact: Artifact) -> dict[str, Any]:
 def cells(row: dict[str, Any]) -> list[str]:
     """In the order of the header."""
     sizes = [str(row["nodes"]), str(row["operators"]), f"{row['bytes'] / 1e6:.2f}"]
-    return [*sizes, f"{row['picture_db']:.1f}", f"{row['noise_db']:.1f}", ", ".join(row["islands"]) or "–"]
+    return [*sizes, *decibel_cells(row), ", ".join(row["islands"]) or "–"]
 
 
 if __name__ == "__main__":
@@ -54,7 +54,7 @@ if __name__ == "__main__":
         ExportTable(
             command="scripts/tensorrt",
             target="tensorrt",
-            page="tensorrt-target.md",
+            page="tensorrt.md",
             record="tensorrt.json",
             packages=("edgesr", "torch", "onnx", "onnxruntime"),
             rows=rows,

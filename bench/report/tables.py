@@ -79,7 +79,7 @@ def _rows(group: Group, cell: Cell, shown: Sequence[Column], place: int) -> list
     place: in the order of the table, which those that are ranked begin.
     """
     wrong, notes = cell.status == "parity failed", wording.notes(cell)
-    name = [_struck(cell.subject.runtime, wrong), hidden(", struck out") if wrong else ""]
+    name = [_struck(cell.subject.runs_in, wrong), hidden(", struck out") if wrong else ""]
     if cell.subject.artifact:
         name.append(tag("small", " ", cell.subject.artifact))
     if group.is_reference(cell):
@@ -144,7 +144,11 @@ def _more(cell: Cell) -> dict[str, object]:
     found: dict[str, object] = {"settings": cell.settings, "rewrites": cell.rewrites}
     if cell.file_bytes is not None:
         found["model file"] = f"{cell.file_bytes:,} bytes"
-    for name, timing in (("inference alone", cell.latency), ("end to end", cell.end_to_end)):
+    for name, timing in (
+        ("inference alone", cell.latency),
+        ("the same by the device's clock", cell.on_device),
+        ("end to end", cell.end_to_end),
+    ):
         if timing is None:
             continue
         found[name] = {

@@ -47,7 +47,7 @@ def size(text: str) -> str:
 def group_title(subject: Subject) -> str:
     """What all cells of a group share."""
     weights = f" ({subject.weights})" if subject.weights else ""
-    return f"{subject.model} ×{subject.scale}{weights}, {size(subject.size)} input, {subject.device}"
+    return f"{subject.model} ×{subject.scale}{weights}, {size(subject.size)} input, {subject.group_device}"
 
 
 NO_INTERVAL = "too few rounds for an interval"
@@ -131,7 +131,7 @@ def samples_in_words(timing: Timing) -> str:
 
 def names(cells: Sequence[Cell]) -> list[str]:
     """A name for each cell of a group, as short as tells it from the others."""
-    plain = [f"{cell.subject.runtime} {cell.subject.precision}" for cell in cells]
+    plain = [f"{cell.subject.runs_in} {cell.subject.precision}" for cell in cells]
     full = [
         f"{name} ({cell.subject.artifact})" if plain.count(name) > 1 and cell.subject.artifact else name
         for name, cell in zip(plain, cells, strict=True)

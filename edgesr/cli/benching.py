@@ -29,9 +29,11 @@ def bench(
         list[str] | None,
         typer.Argument(metavar="[MODEL|DIR]...", help="Models or artifact folders; default: one of each family."),
     ] = None,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    device: Annotated[str, typer.Option(help="cpu or cuda; on a Mac also all, gpu or ane, for Core ML.")] = "cpu",
     runtimes: Annotated[str | None, typer.Option(metavar="NAME,NAME", help="Default: all that this machine has.")] = None,
-    precision: Annotated[str, typer.Option(metavar="NAME,NAME", help="fp32, fp16 or both, of exported models.")] = "fp32",
+    precision: Annotated[
+        str, typer.Option(metavar="NAME,NAME", help="Of exported models: fp32, fp16; for coreml also w8, p8, p6, p4.")
+    ] = "fp32",
     size: Annotated[list[str] | None, typer.Option(metavar="HxW", help="Input size; default: what gives 1280x720.")] = None,
     scale: Annotated[int | None, typer.Option(help="Upscaling factor; default 4.", show_default=False)] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Of the processor; default: all.", show_default=False)] = None,
@@ -106,7 +108,7 @@ def tables(record: "Record") -> list[Table]:
     made = []
     for name, members in groupby(record.cells, key=lambda cell: cell.subject.group):
         cells = sorted(members, key=lambda cell: (not cell.ranked, cell.latency.summary.p50 if cell.latency else 0.0))
-        memory = "peak RSS MB" if cells[0].subject.device == "cpu" else "peak device MB"
+        memory = "peak device MB" if cells[0].subject.device == "cuda" else "peak RSS MB"
         numbers = (*_TIMES, memory, "parity dB")
         columns = ("runtime", "precision", *numbers, "notes")
         made.append(table(name, columns, [_row(cell) for cell in cells], numbers=numbers))
@@ -126,10 +128,11 @@ def _row(cell: "Cell") -> Sequence[object]:
         _memory(cell, PEAK),
         f"{cell.parity.psnr_db:.1f}" if cell.parity else "–",
     ]
-    notes = [cell.reason, *(latency.unstable if latency else ()), *cell.memory_notes]
+    on_device = f"on the device {cell.on_device.summary.p50:.4g} ms" if cell.on_device else ""
+    notes = [cell.reason, on_device, *(latency.unstable if latency else ()), *cell.memory_notes]
     status = "" if cell.ranked else f"{cell.status}: "
     subject = cell.subject
-    name = " ".join(filter(None, (subject.artifact, subject.runtime)))
+    name = " ".join(filter(None, (subject.artifact, subject.runs_in)))
     return [name, subject.precision, *(Text(figure, style=style) for figure in figures), status + "; ".join(filter(None, notes))]
 
 
@@ -138,6 +141,6 @@ def _memory(cell: "Cell", process: str) -> str:
     from edgesr.bench.memory import DEVICE
 
     of_device = [value for name, value in cell.memory.items() if name.startswith(DEVICE)]
-    if cell.subject.device != "cpu":
+    if cell.subject.device == "cuda":
         return f"{of_device[0]:.0f}" if of_device else "–"
     return f"{cell.memory[process]:.0f}" if process in cell.memory else "–"

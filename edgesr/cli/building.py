@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgesr.artifact import Artifact, Profile, read_artifact
+from edgesr.artifact import ENGINES, Artifact, read_artifact
 from edgesr.cli.options import Json
 from edgesr.cli.render import Output
 from edgesr.errors import BackendMissingError, UsageError
+from edgesr.manifest import Profile
 from edgesr.tensors import parse_sizes
 
 if TYPE_CHECKING:
@@ -66,7 +67,8 @@ def build(
             "Where there is only TensorRT's command (on a Jetson in /usr/src/tensorrt/bin), for version 10 and 11:",
             f"mkdir -p {shlex.quote(str(folder / 'engines'))}",
             *lines,
-            f"then: edgesr build {shlex.quote(str(folder))} --trust ENGINE",
+            "That engine runs in the kit, without edgesr (edgesr kit jetson DIR); here, once TensorRT's Python package is, too:",
+            f"edgesr build {shlex.quote(str(folder))} --trust ENGINE",
         ]
         raise BackendMissingError(error.message, hint="\n".join([error.hint, *by_hand])) from error
     for note in dict.fromkeys(note for one in made for note in one.notes):
@@ -100,11 +102,11 @@ def _made(
 
 def _trtexec_lines(artifact: Artifact, profiles: Sequence[Profile], options: "BuildOptions") -> list[str]:
     """For each profile the line for TensorRT 10 and the one for 11."""
-    from edgesr.runtimes._trt.engines import FOLDER, shape_name
+    from edgesr.runtimes._trt.engines import shape_name
     from edgesr.runtimes._trt.trtexec import trtexec_line
     from edgesr.runtimes._trt.versions import MAJORS
 
-    manifest, folder = artifact.manifest, artifact.folder / FOLDER
+    manifest, folder = artifact.manifest, artifact.folder / ENGINES
     lines = []
     for profile in profiles:
         engine = folder / f"{manifest.model}-x{manifest.scale}-{shape_name(profile)}-{manifest.precision}.engine"

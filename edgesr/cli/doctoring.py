@@ -1,12 +1,15 @@
 """`edgesr doctor`: what is installed, what works, and what to type for the rest."""
 
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgesr.cli.options import Json
 from edgesr.cli.render import Output, table
 from edgesr.environment import Environment, environment
 from edgesr.errors import BackendMissingError
+
+if TYPE_CHECKING:
+    from edgesr.runtime import Runtime
 
 
 def doctor(as_json: Json = False) -> None:
@@ -22,7 +25,7 @@ def doctor(as_json: Json = False) -> None:
     packages = [{**asdict(p), "state": p.state, "remedy": p.remedy} for p in here.packages]
     data = {"python": here.python, "system": here.system, "processors": here.processors, "packages": packages, "plugins": plugins}
     title = f"edgesr on Python {here.python}, {here.system}, {here.processors} processors"
-    rows = [*_package_rows(here), *((p["kind"], p["name"], p["title"], "", _ready(p), "") for p in plugins)]
+    rows = [*_package_rows(here), *((p["kind"], p["name"], p["title"], "", p["state"], "") for p in plugins)]
     columns = ["part", "found", "state", "to get it"]
     tables = [
         table(title, ["part", "name", "wanted", "installed", "state", "to get it"], rows),
@@ -59,14 +62,22 @@ def _package_rows(here: Environment) -> list[tuple[str, ...]]:
 def _plugins() -> list[dict[str, Any]]:
     from edgesr.backends import available
     from edgesr.export.target import targets
-    from edgesr.runtimes import runtimes
+    from edgesr.runtimes import runs_here, runtimes
 
-    return [
-        {"kind": kind, "name": name, "title": p.title, "ready": not p.package or available(p.package), "extra": p.extra}
-        for kind, found in (("runtime", runtimes()), ("target", targets()))
-        for name, p in found.items()
-    ]
+    elsewhere = {name: _systems(runtime) for name, runtime in runtimes().items() if not runs_here(runtime)}
+    of_target = {runtimes()[name].target: f"ok: converts and verifies; predicts {where}" for name, where in elsewhere.items()}
+    states = {"runtime": elsewhere, "target": of_target}
+    found: list[dict[str, Any]] = []
+    for kind, plugins in (("runtime", runtimes()), ("target", targets())):
+        for name, p in plugins.items():
+            installed = not p.package or available(p.package)
+            state = states[kind].get(name, "ok") if installed else "missing"
+            ready = installed and (kind == "target" or name not in elsewhere)
+            found.append({"kind": kind, "name": name, "title": p.title, "ready": ready, "extra": p.extra, "state": state})
+    return found
 
 
-def _ready(plugin: dict[str, Any]) -> str:
-    return "ok" if plugin["ready"] else "missing"
+def _systems(runtime: "Runtime") -> str:
+    """Where it runs, in words."""
+    names = {"darwin": "on a Mac", "linux": "on Linux", "win32": "on Windows"}
+    return f"{' or '.join(names.get(each, each) for each in sorted(runtime.platforms))} only"

@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 
-from edgesr.artifact import Manifest
 from edgesr.cli.options import Json
 from edgesr.cli.render import Output
 from edgesr.kit.ios import Kit, write_ios_kit
 from edgesr.kit.jetson import JetsonKit, write_jetson_kit
+from edgesr.manifest import Manifest
 
 app = typer.Typer(help="Packages around an artifact: for apps on iOS, and for a Jetson.", no_args_is_help=True)
 
@@ -44,7 +44,7 @@ def ios(
         "model": model.manifest.model,
         "scale": model.manifest.scale,
         "tile": asdict(model.tile),
-        "overlap": model.overlap,
+        "overlap": model.tiling.overlap,
         "ios": model.ios,
         "macos": model.macos,
         "compiled": False,
@@ -88,7 +88,9 @@ def _ios_lines(kit: Kit) -> Iterator[str]:
     megabytes = sum(file.bytes for file in model.files) / 1e6
     yield f"Written: {kit.folder}, the Swift package {kit.name} for iOS {model.ios} or macOS {model.macos} and later"
     yield f"Model: {model.manifest.artifact} ({megabytes:.2f} MB)"
-    yield f"Tiles: {model.tile} (HxW) pixels with {model.overlap} of overlap, made {model.manifest.scale} times larger"
+    if not model.sizes.fixed:
+        yield f"Whole: pictures of {model.sizes.description} (HxW) pixels"
+    yield f"Tiles: {model.tile} (HxW) pixels with {model.tiling.overlap} of overlap, made {model.manifest.scale} times larger"
     yield "It was not compiled here: edgesr works without a Mac. Its tests compare it with edgesr's own results; run them first."
     yield f"Next, on a Mac: cd {shlex.quote(str(kit.folder))} && swift test"
 

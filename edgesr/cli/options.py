@@ -10,3 +10,11 @@ Weights = Annotated[
     str | None,
     typer.Option(metavar="FILE", help="Checkpoint (.pth, .pt, .safetensors), or the name of fetched official weights."),
 ]
+Device = Annotated[
+    str | None,
+    typer.Option(
+        "--device",
+        help="Where it runs: cpu, cuda; in Core ML all, cpu, gpu or ane; in mil-reference exact (no rounding); in QNN a chip.",
+        show_default=False,
+    ),
+]

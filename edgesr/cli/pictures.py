@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from edgesr.cli.options import Json, Scale, Weights
+from edgesr.cli.options import Device, Json, Scale, Weights
 from edgesr.cli.render import Output, table
 from edgesr.errors import UsageError
 from edgesr.evaluation import Evaluation, evaluate
@@ -19,12 +19,6 @@ from edgesr.upscale import FolderReport, UpscaleOptions, UpscaleReport, upscale_
 ArtifactFolder = Annotated[Path | None, typer.Option("--artifact", metavar="DIR", help="An artifact folder to run.")]
 ModelName = Annotated[str | None, typer.Option("--model", help="A reference to run in PyTorch, as `edgesr models` lists it.")]
 RuntimeName = Annotated[str | None, typer.Option("--runtime", help="Run the artifact in this runtime.")]
-Device = Annotated[
-    str | None,
-    typer.Option(
-        "--device", help="Where it runs: cpu, cuda; in Core ML all, cpu, gpu or ane; in QNN a chip.", show_default=False
-    ),
-]
 
 
 def upscale(

@@ -1,16 +1,20 @@
 """A folder around an artifact for TensorRT, to be copied onto a Jetson: runners in Python and C++, tests, what to type there."""
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import log10
 from pathlib import Path
 
-from edgesr.artifact import MANIFEST, Artifact, Manifest, Profile
+from edgesr.artifact import Artifact, write_manifest
 from edgesr.errors import ArtifactError
 from edgesr.kit.golden import Golden, golden
 from edgesr.kit.package import filled_templates, staged_kit, write_file, write_test_data
 from edgesr.kit.range_vectors import range_vectors
 from edgesr.kit.source import export_command, read_source, seams, tiling_beyond, weights_in_words
 from edgesr.kit.vectors import vectors
+from edgesr.manifest import Manifest, Profile
+from edgesr.parity import Budget
+from edgesr.recorded import RECORDED
 from edgesr.runtimes._trt.recipe import BuildOptions
 from edgesr.runtimes._trt.trtexec import trtexec_line
 from edgesr.tensors import Size
@@ -43,7 +47,7 @@ def write_jetson_kit(folder: Path, *, output: Path | None = None) -> JetsonKit:
             hint=f"Export it again: {export_command(manifest, TARGET)}",
         )
     output = output or Path(f"{manifest.model}-x{manifest.scale}-jetson")
-    picture = golden(artifact)
+    picture = replace(golden(artifact), mean_square=_allowed(manifest.budget))
     engines = _engines(manifest)
     tiling = tiling_beyond(_largest(manifest), manifest.reach)
     with staged_kit(output, kind="jetson", manifest=manifest) as stage:
@@ -57,10 +61,25 @@ def write_jetson_kit(folder: Path, *, output: Path | None = None) -> JetsonKit:
 
 
 def _copy(artifact: Artifact, target: Path) -> None:
-    """The whole artifact, so that `edgesr build` and `edgesr verify` take it too."""
-    for name in (MANIFEST, *(file.name for file in artifact.manifest.files)):
-        (target / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(artifact.folder / name, target / name)
+    """The artifact as `edgesr build` takes it, without the recorded outputs, which are many times the model's size.
+
+    `check.py` has one of them as a picture; `edgesr verify` takes the artifact where the export's own file is put beside it.
+    """
+    files = tuple(file for file in artifact.manifest.files if file.name != RECORDED)
+    for file in files:
+        (target / file.name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(artifact.folder / file.name, target / file.name)
+    write_manifest(target, replace(artifact.manifest, files=files))
+
+
+def _allowed(budget: Budget) -> float:
+    """The mean square of differences, of samples from 0 to 255, that what the artifact's budget allows comes to after rounding.
+
+    Values that differ by e < 1 are rounded to different samples in e of all cases, so that the squares are e + e² at most. For
+    float32 that is some 64 dB, which an engine in float16 or TF32 by mistake should miss; nobody has tried it.
+    """
+    levels = 255 * min(10 ** (-budget.psnr_db / 20), budget.relative_l2)
+    return levels + levels**2
 
 
 def _engines(manifest: Manifest) -> dict[str, Profile]:
@@ -107,7 +126,7 @@ def _values(manifest: Manifest, engines: dict[str, Profile], tiling: Tiling) -> 
         "WINDOW": str(window),
         "OVERLAP": str(tiling.overlap),
         "SEAMS": seams(manifest.reach, tiling.overlap),
-        "BUDGET": f"{manifest.budget.psnr_db:g}",
+        "BUDGET": f"{10 * log10(255**2 / _allowed(manifest.budget)):.1f}",
         "WEIGHTS": weights_in_words(manifest),
     }
 

@@ -4,15 +4,14 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgesr.artifact import Artifact, FileInfo, Manifest, function_name
+from edgesr.artifact import Artifact, function_name
 from edgesr.errors import ArtifactError, UsageError
 from edgesr.kit.source import export_command, read_source, tiling_beyond
+from edgesr.manifest import FileInfo, Manifest
 from edgesr.tensors import Size, SizeRule
+from edgesr.tiling import Tiling
 
 TARGET, FORMAT = "coreml", "mlpackage"
-
-_USUAL_SIDE = 256
-"""Of tiles where the model takes a range of sizes."""
 
 _MACOS_OF_IOS = {15: 12, 16: 13, 17: 14, 18: 15}
 """The version of macOS with the same Core ML."""
@@ -22,15 +21,16 @@ _MACOS_OF_IOS = {15: 12, 16: 13, 17: 14, 18: 15}
 class AppModel:
     """A Core ML artifact as an app runs it.
 
-    files: those of the model. tile: the one size that it is run at, margins included; overlap: the margin on each side, in input
-    pixels. function: of a model that has one for each of several sizes, the tile's. takes_pictures: whether input and output are
-    pictures of 8 bits, and not (1,3,H,W) tensors. ios, macos: the oldest versions that it runs on.
+    files: those of the model. sizes: those that the app runs it at; of a model with a function for each of several sizes only the
+    largest, for each function is loaded as a model of its own. tiling: how pictures of other sizes are cut, as `edgesr upscale`
+    cuts them. function: the name of the largest size's. takes_pictures: whether input and output are pictures of 8 bits, and not
+    (1,3,H,W) tensors. ios, macos: the oldest versions that it runs on.
     """
 
     artifact: Artifact
     files: tuple[FileInfo, ...]
-    tile: Size
-    overlap: int
+    sizes: SizeRule
+    tiling: Tiling
     function: str | None
     takes_pictures: bool
     ios: int
@@ -47,9 +47,11 @@ class AppModel:
         return self.manifest.artifact.removesuffix(f".{FORMAT}")
 
     @property
-    def tile_rule(self) -> SizeRule:
-        """The tile's size as the only one."""
-        return SizeRule(minimum=self.tile, maximum=self.tile)
+    def tile(self) -> Size:
+        """What tiles have at most, margins included."""
+        side, rule = self.tiling.tile + 2 * self.tiling.overlap, self.sizes.of_tiles
+        low, high = rule.minimum, _largest(rule)
+        return Size(height=min(max(side, low.height), high.height), width=min(max(side, low.width), high.width))
 
 
 def read_app_model(folder: Path) -> AppModel:
@@ -65,14 +67,20 @@ def read_app_model(folder: Path) -> AppModel:
         raise ArtifactError(
             f"{folder} lists no file of {manifest.artifact}", hint=f"Export it again: {export_command(manifest, TARGET)}"
         )
-    tile = _tile(manifest.sizes)
+    if manifest.sizes.maximum is None:
+        raise ArtifactError(
+            f"{folder} names no largest size, and a Core ML package has one",
+            hint=f"Export it again: {export_command(manifest, TARGET)}",
+        )
     ios = _deployment(manifest)
+    functions = manifest.options.get("shapes") == "functions" and bool(manifest.sizes.choices)
+    tiles = manifest.sizes.of_tiles
     return AppModel(
         artifact=artifact,
         files=files,
-        tile=tile,
-        overlap=tiling_beyond(tile, manifest.reach).overlap,
-        function=function_name(tile) if manifest.options.get("shapes") == "functions" and manifest.sizes.choices else None,
+        sizes=tiles if functions else manifest.sizes,
+        tiling=tiling_beyond(_largest(tiles), manifest.reach),
+        function=function_name(_largest(tiles)) if functions else None,
         takes_pictures=_takes_pictures(manifest),
         ios=ios,
         macos=_MACOS_OF_IOS[ios],
@@ -104,13 +112,7 @@ def _deployment(manifest: Manifest) -> int:
     return version
 
 
-def _tile(sizes: SizeRule) -> Size:
-    """The fixed size, the largest of several, or of a range the usual one or what is nearest to it."""
-    tiles = sizes.of_tiles
-    if tiles.fixed:
-        return tiles.fixed
-    low, high = tiles.minimum, tiles.maximum
-    return Size(
-        height=max(low.height, min(_USUAL_SIDE, high.height if high else _USUAL_SIDE)),
-        width=max(low.width, min(_USUAL_SIDE, high.width if high else _USUAL_SIDE)),
-    )
+def _largest(sizes: SizeRule) -> Size:
+    """The end of sizes that have one."""
+    assert sizes.maximum, "read_app_model refuses others"
+    return sizes.maximum

@@ -9,11 +9,11 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
-from edgesr.artifact import Manifest
 from edgesr.errors import ArtifactError
 from edgesr.files import sha256_of, staged_folder
 from edgesr.image_encoding import encode
 from edgesr.kit.golden import Golden
+from edgesr.manifest import Manifest
 
 MARK = "kit.json"
 """The file that says what was written, so that it can be written again."""

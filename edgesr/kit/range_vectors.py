@@ -28,7 +28,7 @@ def range_vectors() -> dict[str, Any]:
     """Vectors as JSON holds them, the same each time."""
     return {
         "ranges": [
-            _range(length, least, most, Tiling(tile=tile, overlap=overlap))
+            range_vector(length, least, most, Tiling(tile=tile, overlap=overlap))
             for (least, most), (tile, overlap) in product(_RANGES, _TILINGS)
             if min(max(tile + 2 * overlap, least), most) > 2 * overlap
             for length in range(least, 3 * most)
@@ -54,8 +54,8 @@ def range_vectors() -> dict[str, Any]:
     }
 
 
-def _range(length: int, least: int, most: int, tiling: Tiling) -> dict[str, Any]:
-    """The plan along one axis, read off what runs. The other axis is just long enough for one tile."""
+def range_vector(length: int, least: int, most: int, tiling: Tiling) -> dict[str, Any]:
+    """The plan along one axis of at least `least` pixels, read off what runs. The other axis is just long enough for one tile."""
     tile, tiles = 2 * tiling.overlap + 1, count()
     sizes = SizeRule(minimum=Size(height=tile, width=least), maximum=Size(height=tile, width=most))
     network = Planted(function=lambda image: np.full_like(image, next(tiles)), scale=1, sizes=sizes)

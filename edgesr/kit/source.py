@@ -4,8 +4,9 @@ import re
 import shlex
 from pathlib import Path
 
-from edgesr.artifact import MANIFEST, Artifact, Manifest, read_artifact
+from edgesr.artifact import MANIFEST, Artifact, read_artifact
 from edgesr.errors import ArtifactError, UsageError
+from edgesr.manifest import Manifest
 from edgesr.model import Reach
 from edgesr.tensors import Size, SizeRule
 from edgesr.tiling import Tiling, choose_tiling

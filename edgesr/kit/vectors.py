@@ -43,7 +43,7 @@ def vectors(*, tile: Size, overlap: int) -> dict[str, Any]:
     windows = [(tile.width, overlap)] if tile.width == tile.height else [(tile.height, overlap), (tile.width, overlap)]
     return {
         "spans": [
-            *(_spans(length, window, margin) for window, margin in windows for length in _lengths(window, margin)),
+            *(_spans(length, window, margin) for window, margin in windows for length in lengths(window, margin)),
             *(_spans(length, window, margin) for window, margin in _SMALL_WINDOWS for length in range(1, 2 * window + 8)),
         ],
         "reflections": [_reflection(length) for length in (1, 2, 3, 5, 8)],
@@ -65,7 +65,7 @@ def vectors(*, tile: Size, overlap: int) -> dict[str, Any]:
     }
 
 
-def _lengths(window: int, overlap: int) -> list[int]:
+def lengths(window: int, overlap: int) -> list[int]:
     """Lengths around every change of the plan, and those of real pictures."""
     step = window - 2 * overlap
     edges = [1, 2, window, window + 1, window + step, 2 * window, window + 2 * step]

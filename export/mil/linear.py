@@ -35,45 +35,6 @@ def conv(node: Node) -> Lowered:
     return node.mb.add(x=y, y=spread, name=f"{node.name}_with_bias")
 
 
-@lowers("ConvTranspose")
-def conv_transpose(node: Node) -> Lowered:
-    """A transposed convolution with constant weights."""
-    weight, bias = node.array(1, "weights"), node.array(2, "biases")
-    assert weight is not None
-    axes = weight.ndim - 2
-    node.only("output_shape", None, None)
-    if any(node.attribute("output_padding", [0] * axes)):
-        raise node.refusal(f"output_padding is {node.attribute('output_padding', [])}, supported: 0")
-    return node.mb.conv_transpose(
-        x=node.x,
-        weight=weight,
-        **({"bias": bias} if bias is not None else {}),
-        strides=list(node.attribute("strides", [1] * axes)),
-        pad_type="custom",
-        pad=_padding(node, axes),
-        dilations=list(node.attribute("dilations", [1] * axes)),
-        groups=int(node.attribute("group", 1)),
-        name=node.name,
-    )
-
-
-@lowers("Gemm")
-def gemm(node: Node) -> Lowered:
-    """alpha·A·B + beta·C; a linear layer where B and C are constants, which is all that our graphs have."""
-    a, b, c = node.x, node.array(1, "weights"), node.array(2, "biases")
-    assert b is not None
-    if node.attribute("transA", 0):
-        a = node.mb.transpose(x=a, perm=[1, 0], name=f"{node.name}_transposed")
-    weight = b if node.attribute("transB", 0) else b.T
-    weight = np.ascontiguousarray(weight * np.float32(node.attribute("alpha", 1.0)))
-    if c is None:
-        return node.mb.linear(x=a, weight=weight, name=node.name)
-    if c.ndim > 1 and c.shape[0] != 1:
-        raise node.refusal(f"its biases are {'x'.join(map(str, c.shape))}, supported: one for each column")
-    bias = np.broadcast_to(c.reshape(-1) * np.float32(node.attribute("beta", 1.0)), weight.shape[:1]).copy()
-    return node.mb.linear(x=a, weight=weight, bias=bias, name=node.name)
-
-
 @lowers("MatMul")
 def matmul(node: Node) -> Lowered:
     """A·B in the last two axes. Where B is one constant matrix, a linear layer, or on a map (four axes) a 1×1 convolution.

@@ -1,6 +1,5 @@
 """What only moves numbers: shapes, cuts, padding, pixel shuffles; and interpolation."""
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,15 +16,6 @@ def reshape(node: Node) -> Lowered:
         raise node.refusal(f"its shape {shape} has an empty side, supported: sides of at least 1")
     sides = [int(x.shape[axis]) if side == 0 else side for axis, side in enumerate(shape)]
     return node.mb.reshape(x=x, shape=sides, name=node.name)
-
-
-@lowers("Flatten")
-def flatten(node: Node) -> Lowered:
-    """Two axes: those before `axis` and the others."""
-    x = node.x
-    axis = int(node.attribute("axis", 1))
-    before = math.prod(int(side) for side in x.shape[:axis]) if axis else 1
-    return node.mb.reshape(x=x, shape=[before, -1], name=node.name)
 
 
 @lowers("Transpose")

@@ -8,7 +8,7 @@ import logging
 import tempfile
 import uuid
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from edgesr.export.mil.tables import check_written_out, compact_tables
 from edgesr.export.onnx_graph import INPUT, OUTPUT
 from edgesr.export.target import Conversion
 from edgesr.levels import LEVELS
+from edgesr.runtimes._mil.program import Package
 from edgesr.tensors import SizeRule
 
 _NAMESPACE = uuid.UUID("6f1c0a52-7a5b-4c39-9b57-2d0f3c3f5f10")
@@ -40,9 +41,10 @@ def write_package(asked: Conversion) -> Path:
     with _quiet_tools(), compact_tables() if _compact(asked) else contextlib.nullcontext():
         if len(asked.graphs) == 1:
             ((sizes, graph),) = asked.graphs.items()
-            _save(_model(graph, sizes, asked), path, asked.facts)
+            _model(graph, sizes, asked).save(str(path))
         else:
             _save_functions(asked, path)
+    _describe(path, asked)
     _name_anew(path)
     return path
 
@@ -117,18 +119,6 @@ def _shape(sizes: SizeRule) -> Any:
     return ct.Shape(shape=(1, 3, *sides))
 
 
-def _save(model: Any, path: Path, facts: Mapping[str, str]) -> None:
-    model.author = f"{facts.get('title', '')}, {facts.get('paper', '')}"
-    model.license = facts.get("licence", "")
-    model.version = facts.get("version", "")
-    model.short_description = f"Super-resolution x{facts.get('scale', '')}: {facts.get('model', '')}, {facts.get('weights', '')}"
-    model.input_description[INPUT] = facts.get("input", "")
-    model.output_description[OUTPUT] = f"The picture at {facts.get('scale', '')} times the height and width, of the same range"
-    for name in ("model", "precision", "input", "request"):
-        model.user_defined_metadata[f"edgesr.{name}"] = facts.get(name, "")
-    model.save(str(path))
-
-
 def _save_functions(asked: Conversion, path: Path) -> None:
     """Each graph as a package of its own, and these as the functions of one."""
     utils = importlib.import_module("coremltools.models.utils")
@@ -137,10 +127,32 @@ def _save_functions(asked: Conversion, path: Path) -> None:
         for sizes, graph in asked.graphs.items():
             name = function_name(sizes.minimum)
             part = Path(folder) / f"{name}.mlpackage"
-            _save(_model(graph, sizes, asked), part, asked.facts)
+            _model(graph, sizes, asked).save(str(part))
             descriptor.add_function(str(part), "main", name)
         descriptor.default_function_name = function_name(next(iter(asked.graphs)).minimum)
         utils.save_multifunction(descriptor, str(path))
+
+
+def _describe(path: Path, asked: Conversion) -> None:
+    """Write into the package what it is, as Xcode shows it, in place of coremltools' own notes: the date is among them."""
+    saved, facts = Package(path), asked.facts
+    told, picture = saved.spec.description, asked.options["io"] == "image"
+    numbers = "picture, 0 to 255 for each colour" if picture else "in [0,1], not clamped, as (1,3,height,width)"
+    rules = {function_name(sizes.minimum): sizes for sizes in asked.graphs}
+    (*_, last) = asked.graphs
+    for described in told.functions or [told]:
+        sizes = rules[described.name] if told.functions else last
+        (given,), (result,) = described.input, described.output
+        given.shortDescription = f"RGB {numbers}; height x width in pixels: {sizes.description}"
+        result.shortDescription = f"RGB {numbers}, of {facts['scale']} times the height and width"
+    about = told.metadata
+    about.author = f"{facts['title']}, {facts['paper']}"
+    about.license = facts["licence"]
+    about.versionString = facts["version"]
+    about.shortDescription = f"Super-resolution x{facts['scale']}: {facts['model']}, {facts['weights']}"
+    about.userDefined.clear()
+    about.userDefined.update({f"edgesr.{name}": facts[name] for name in ("model", "precision", "manifest")})
+    saved.model.write_bytes(saved.spec.SerializeToString(deterministic=True))
 
 
 def _name_anew(path: Path) -> None:

@@ -1,24 +1,11 @@
 """Arithmetic, activations and normalisations."""
 
-from typing import Any
-
 import numpy as np
 
 from edgesr.export.mil.node import LOWERINGS, Lowered, Lowering, Node, lowers, rank
 
-_UNARY = {
-    "Abs": "abs",
-    "Cos": "cos",
-    "Erf": "erf",
-    "Exp": "exp",
-    "Identity": "identity",
-    "Relu": "relu",
-    "Sigmoid": "sigmoid",
-    "Sin": "sin",
-    "Sqrt": "sqrt",
-    "Tanh": "tanh",
-}
-_BINARY = {"Add": "add", "Div": "real_div", "Mul": "mul", "Pow": "pow", "Sub": "sub"}
+_UNARY = {"Identity": "identity", "Sigmoid": "sigmoid"}
+_BINARY = {"Add": "add", "Div": "real_div", "Mul": "mul", "Sub": "sub"}
 
 
 def _unary(operator: str) -> Lowering:
@@ -30,26 +17,13 @@ def _unary(operator: str) -> Lowering:
 
 def _binary(operator: str) -> Lowering:
     def lower(node: Node) -> Lowered:
-        x, y = (_typed(node, index) for index in (0, 1))
-        return getattr(node.mb, operator)(x=x, y=y, name=node.name)
+        return getattr(node.mb, operator)(x=node.x, y=node.input(1), name=node.name)
 
     return lower
 
 
-def _typed(node: Node, index: int) -> Any:
-    """A constant as MIL wants it beside a float: an array of one number is the number."""
-    value = node.input(index)
-    return value.astype(np.float32) if isinstance(value, np.ndarray) and value.dtype == np.float64 else value
-
-
 LOWERINGS |= {kind: _unary(operator) for kind, operator in _UNARY.items()}
 LOWERINGS |= {kind: _binary(operator) for kind, operator in _BINARY.items()}
-
-
-@lowers("Neg")
-def neg(node: Node) -> Lowered:
-    """−x."""
-    return node.mb.mul(x=node.x, y=np.float32(-1), name=node.name)
 
 
 @lowers("Gelu")
@@ -95,13 +69,12 @@ def layer_normalization(node: Node) -> Lowered:
     return node.mb.transpose(x=y, perm=[0, 2, 3, 1], name=node.name)
 
 
-@lowers("ReduceMean", "ReduceSum", "ReduceMax")
-def reduce(node: Node) -> Lowered:
-    """The mean, sum or maximum over axes, which stand in an input or, in older opsets, in an attribute."""
+@lowers("ReduceMean")
+def reduce_mean(node: Node) -> Lowered:
+    """The mean over axes, which stand in an input or, in older opsets, in an attribute."""
     axes = node.ints(1, "axes")
     if not axes:
         if node.attribute("noop_with_empty_axes", 0):
             return node.mb.identity(x=node.x, name=node.name)
         axes = list(range(rank(node.x)))
-    operator = {"ReduceMean": "reduce_mean", "ReduceSum": "reduce_sum", "ReduceMax": "reduce_max"}[node.kind]
-    return getattr(node.mb, operator)(x=node.x, axes=axes, keep_dims=bool(node.attribute("keepdims", 1)), name=node.name)
+    return node.mb.reduce_mean(x=node.x, axes=axes, keep_dims=bool(node.attribute("keepdims", 1)), name=node.name)

@@ -89,5 +89,6 @@ REWRITE = Rewrite(
     replace=_replace,
     witnesses=fourier_matmul.REWRITE.witnesses,
     near_misses=_near_misses,
+    one_size=True,
 )
 """Not with `fourier_matmul` in one plan: both replace the same module."""

@@ -139,5 +139,6 @@ REWRITE = Rewrite(
     replace=_replace,
     witnesses=rectangle_attention.REWRITE.witnesses,
     near_misses=_near_misses,
+    one_size=True,
 )
 """Not with `rectangle_attention` in one plan: both replace the same module."""

@@ -70,5 +70,6 @@ REWRITE = Rewrite(
     replace=_replace,
     witnesses=recursive_attention.REWRITE.witnesses,
     near_misses=_near_misses,
+    one_size=True,
 )
 """Not with `recursive_attention` in one plan: both replace the same module."""

@@ -78,4 +78,5 @@ REWRITE = Rewrite(
     replace=_replace,
     witnesses=_witnesses,
     near_misses=_near_misses,
+    one_size=True,
 )

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from edgesr.errors import UsageError
 from edgesr.export.target import Conversion, Form, Target
-from edgesr.parity import Budget
+from edgesr.parity import LEVEL, Budget
 from edgesr.tensors import Precision, Size
 
 
@@ -43,8 +43,8 @@ TARGET = Target(
     precisions=("fp16", "fp32", "w8", "p8", "p6", "p4"),
     rounds=True,
     budgets={
-        "fp32": Budget(relative_l2=1e-4, psnr_db=100),
-        "fp16": Budget(relative_l2=2e-2, psnr_db=50),
+        "fp32": Budget(relative_l2=1e-4, psnr_db=100, shift=0.1 * LEVEL, beyond_level=0),
+        "fp16": Budget(relative_l2=2e-2, psnr_db=50, shift=0.1 * LEVEL, beyond_level=1e-3),
         **dict.fromkeys(("w8", "p8", "p6", "p4"), _ROUGH),
     },
     default_size=Size(height=256, width=256),

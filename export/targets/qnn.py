@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from edgesr.artifact import Compiled
 from edgesr.errors import ExportError
 from edgesr.export.target import Conversion, Form, Target
 from edgesr.export.targets._onnx_file import write_onnx
+from edgesr.manifest import Compiled
 from edgesr.parity import Budget
 from edgesr.runtimes._qnn.chips import CHIPS, DEFAULT, chips_named
 from edgesr.tensors import Size

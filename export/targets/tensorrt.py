@@ -31,6 +31,7 @@ TARGET = Target(
     title="TensorRT",
     format="onnx",
     runtime="ort",
+    also_on="cuda",
     needs=frozenset({"attention_at_once", "no_bicubic", "no_fft", "no_run_time_kernels", "static_parts_apart"}),
     opsets=(20, 19, 18, 17),
     precisions=("fp32", "fp16"),

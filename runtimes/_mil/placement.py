@@ -12,7 +12,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from edgesr.runtime import Finding
+from edgesr.artifact import Artifact
+from edgesr.runtime import Finding, Inspection
+from edgesr.runtimes._mil.description import check_description
 from edgesr.runtimes._mil.program import Feature, Function, Operation, Package, Value
 
 
@@ -48,6 +50,16 @@ _ROW = 64
 _LONGEST = 16384
 _MOST_CHANNELS = 65536
 _WIDEST_KERNEL = 13
+
+
+def inspection(artifact: Artifact) -> Inspection:
+    """What a package holds; raises ArtifactError for one that is not what its manifest says."""
+    package = Package(artifact.path)
+    check_description(package, artifact.manifest)
+    default = package.default
+    counts = {name: operators(package.functions[name]) for name in sorted(package.functions, key=lambda each: each != default)}
+    functions = {name: sum(each.values()) for name, each in counts.items()} if len(counts) > 1 else {}
+    return Inspection(operators=counts[default], findings=findings(package), functions=functions)
 
 
 def operators(function: Function) -> dict[str, int]:

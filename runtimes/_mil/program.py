@@ -57,25 +57,41 @@ class Feature:
     image: the order of colours (`RGB`), or "" for an array. An image's numbers are 0 to 255, (1,3,H,W).
     shapes: those that the file names, the default first. An output of flexible size may have none.
     ranges: the smallest and largest length of each side where any in between is taken (-1: no limit); else empty.
+    dtype: of an array's numbers. optional: whether it may be left out.
     """
 
     name: str
     image: str
     shapes: tuple[tuple[int, ...], ...]
     ranges: tuple[tuple[int, int], ...] = ()
+    dtype: str = "FLOAT32"
+    optional: bool = False
+
+    def __str__(self) -> str:
+        """As in `input, a picture, RGB, 1x3x24x32`."""
+        kind = f"a picture, {self.image}" if self.image else f"an array of {self.dtype}"
+        shapes = ", ".join("x".join(map(str, shape)) for shape in self.shapes)
+        sides = ", ".join(f"{low} to {high}" for low, high in self.ranges)
+        parts = (self.name, kind, shapes, f"sides {sides}" if sides else "", "optional" if self.optional else "")
+        return ", ".join(part for part in parts if part)
 
 
 class Package:
-    """A saved `.mlpackage`; raises ArtifactError for one that cannot be read."""
+    """A saved `.mlpackage`; raises ArtifactError for one that cannot be read.
+
+    model: the file with the message `spec`. items: the paths that its list of items names.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         try:
             manifest = json.loads((folder / "Manifest.json").read_text(encoding="utf-8"))
-            root = manifest["itemInfoEntries"][manifest["rootModelIdentifier"]]["path"]
+            entries = manifest["itemInfoEntries"]
+            root = entries[manifest["rootModelIdentifier"]]["path"]
+            self.items = tuple(sorted(entry["path"] for entry in entries.values()))
             self.spec = importlib.import_module("coremltools.proto.Model_pb2").Model()
-            self._model = _inside(folder / "Data", root)
-            self.spec.ParseFromString(self._model.read_bytes())
+            self.model = _inside(folder / "Data", root)
+            self.spec.ParseFromString(self.model.read_bytes())
         except ImportError:
             raise
         except Exception as error:  # whatever a damaged file makes of the protocol's parser
@@ -83,11 +99,18 @@ class Package:
         if self.spec.WhichOneof("Type") != "mlProgram":
             raise ArtifactError(f"{folder} holds no ML Program", hint="Export the model again.")
 
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What the package's list of items must name: the model, and the folder of weights where there is one."""
+        weights = self.model.parent / "weights"
+        there = [self.model, weights] if weights.is_dir() else [self.model]
+        return tuple(sorted(path.relative_to((self.folder / "Data").resolve()).as_posix() for path in there))
+
     @cached_property
     def functions(self) -> dict[str, Function]:
         """The networks by name; `main` where there is one. Raises ArtifactError where a part of them is missing or damaged."""
         try:
-            read = _Reader(self._model.parent)
+            read = _Reader(self.model.parent)
             return {name: read.function(name, message) for name, message in self.spec.mlProgram.functions.items()}
         except ArtifactError:
             raise
@@ -190,16 +213,18 @@ def _shape(message: Any) -> tuple[int, ...]:
 
 
 def _feature(message: Any) -> Feature:
+    optional = message.type.isOptional
     if message.type.WhichOneof("Type") == "imageType":
-        return _image(message.name, message.type.imageType)
+        return _image(message.name, message.type.imageType, optional=optional)
     array = message.type.multiArrayType
+    dtype = type(array).DESCRIPTOR.enum_types_by_name["ArrayDataType"].values_by_number[array.dataType].name
     fixed = tuple(array.shape)
     listed = [tuple(each.shape) for each in array.enumeratedShapes.shapes]
     ranges = tuple((side.lowerBound, side.upperBound) for side in array.shapeRange.sizeRanges)
-    return Feature(name=message.name, image="", shapes=_unique(fixed, listed), ranges=ranges)
+    return Feature(name=message.name, image="", shapes=_unique(fixed, listed), ranges=ranges, dtype=dtype, optional=optional)
 
 
-def _image(name: str, message: Any) -> Feature:
+def _image(name: str, message: Any, *, optional: bool) -> Feature:
     colours = importlib.import_module("coremltools.proto.FeatureTypes_pb2").ImageFeatureType.ColorSpace.Name(message.colorSpace)
     channels = 1 if colours.startswith("GRAYSCALE") else 3
     fixed = (1, channels, message.height, message.width)
@@ -208,7 +233,7 @@ def _image(name: str, message: Any) -> Feature:
     if message.WhichOneof("SizeFlexibility") == "imageSizeRange":
         sides = (message.imageSizeRange.heightRange, message.imageSizeRange.widthRange)
         ranges = ((1, 1), (channels, channels), *((side.lowerBound, side.upperBound) for side in sides))
-    return Feature(name=name, image=colours, shapes=_unique(fixed, listed), ranges=ranges)
+    return Feature(name=name, image=colours, shapes=_unique(fixed, listed), ranges=ranges, optional=optional)
 
 
 def _unique(first: tuple[int, ...], others: Sequence[tuple[int, ...]]) -> tuple[tuple[int, ...], ...]:

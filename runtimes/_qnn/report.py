@@ -2,7 +2,8 @@
 
 from collections import Counter
 
-from edgesr.artifact import Artifact, Compiled
+from edgesr.artifact import Artifact
+from edgesr.manifest import Compiled
 from edgesr.runtime import Inspection, Report
 from edgesr.runtimes._qnn.context_binary import read_context_binary
 from edgesr.runtimes._qnn.provider import wrapper_in

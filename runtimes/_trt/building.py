@@ -5,14 +5,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgesr.artifact import Artifact, Manifest, Profile
+from edgesr.artifact import Artifact
 from edgesr.errors import DeviceError, EdgesrError, ExportError
+from edgesr.manifest import Manifest, Profile
 from edgesr.progress import Progress
 from edgesr.runtimes._trt.driver import Driver
 from edgesr.runtimes._trt.memory import in_proportion, tile_within
 from edgesr.runtimes._trt.messages import OUT_OF_MEMORY, Messages, failure, listener
 from edgesr.runtimes._trt.recipe import BuildOptions
-from edgesr.runtimes._trt.timing import keep_cache, use_cache
+from edgesr.runtimes._trt.timing import use_cache
 from edgesr.runtimes._trt.waiting import Phases, interruptible
 from edgesr.tensors import Size
 
@@ -25,9 +26,10 @@ _REQUESTED = re.compile(r"\((\d+) bytes\)")
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A serialised engine. notes: what is to be said of its making."""
+    """A serialised engine. times: the timing cache after its build. notes: what is to be said of its making."""
 
     data: bytes
+    times: bytes
     notes: tuple[str, ...] = field(default=())
 
 
@@ -66,8 +68,7 @@ def build_plan(artifact: Artifact, profile: Profile, options: BuildOptions, cach
     plan = interruptible(work, stop=phases.stop, tell=lambda: tell(phases, progress))
     if plan is None:
         raise not_built(artifact, profile, messages)
-    keep_cache(config, cache)
-    return Plan(data=bytes(plan), notes=(note,) if note else ())
+    return Plan(data=bytes(plan), times=bytes(config.get_timing_cache().serialize()), notes=(note,) if note else ())
 
 
 def configure(config: "trt.IBuilderConfig", options: BuildOptions) -> None:

@@ -4,6 +4,7 @@ import atexit
 import importlib
 from collections.abc import Callable
 from functools import cache
+from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,22 @@ from numpy.typing import NDArray
 from edgesr.errors import BackendMissingError, DeviceError
 from edgesr.runtimes._trt.device import DeviceMemoryError, Memory
 from edgesr.runtimes._trt.driver import CapturedGraph, Driver
+
+
+class _Failures:
+    """Turns what pycuda raises into DeviceError; around every call of a frame, so that it costs next to nothing."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None) -> None:
+        if error is not None and isinstance(error, importlib.import_module("pycuda.driver").Error):
+            raise DeviceError(
+                f"the GPU failed: {error}", hint="See its state: nvidia-smi, and the kernel's log: dmesg."
+            ) from error
+
+
+_FAILURES = _Failures()
 
 
 class CudaMemory:
@@ -23,7 +40,8 @@ class CudaMemory:
 
     def free(self) -> None:
         """Give it back; it must not be used again."""
-        self._allocation.free()
+        with _FAILURES:
+            self._allocation.free()
 
 
 class CudaEvent:
@@ -34,25 +52,29 @@ class CudaEvent:
 
     def record(self) -> None:
         """It is when all that was put on the stream so far is done."""
-        self._event.record(self._stream)
+        with _FAILURES:
+            self._event.record(self._stream)
 
     def milliseconds_since(self, earlier: "CudaEvent") -> float:
         """Time from another event; both must have happened. CUDA gives it to about half a microsecond."""
-        return float(self._event.time_since(earlier._event))
+        with _FAILURES:
+            return float(self._event.time_since(earlier._event))
 
 
 class CudaDevice:
     """The first GPU that CUDA may use, and a stream of its own; for the thread that made it.
 
-    TensorRT works in the device's primary context, so that is the one taken here: one process, one context.
+    TensorRT works in the device's primary context, so that is the one taken here: one process, one context. Whatever CUDA refuses
+    is a DeviceError.
     """
 
     def __init__(self) -> None:
         """Raises BackendMissingError where there is no GPU."""
         self._driver = Driver()
         self._cuda = pycuda_driver()
-        _primary_context()
-        self._stream = self._cuda.Stream()
+        with _FAILURES:
+            _primary_context()
+            self._stream = self._cuda.Stream()
 
     @property
     def stream(self) -> int:
@@ -61,27 +83,32 @@ class CudaDevice:
 
     def allocate(self, count: int) -> CudaMemory:
         """`count` bytes; raises DeviceMemoryError."""
-        try:
-            return CudaMemory(self._cuda.mem_alloc(count), count)
-        except self._cuda.MemoryError as error:
-            raise DeviceMemoryError(asked_bytes=count, free_bytes=self.free_bytes()) from error
+        with _FAILURES:
+            try:
+                return CudaMemory(self._cuda.mem_alloc(count), count)
+            except self._cuda.MemoryError as error:
+                raise DeviceMemoryError(asked_bytes=count, free_bytes=self.free_bytes()) from error
 
     def pinned(self, count: int) -> NDArray[np.uint8]:
         """`count` bytes of page-locked memory; given back with the array."""
-        memory: NDArray[np.uint8] = self._cuda.pagelocked_empty((count,), np.uint8)
+        with _FAILURES:
+            memory: NDArray[np.uint8] = self._cuda.pagelocked_empty((count,), np.uint8)
         return memory
 
     def upload(self, source: NDArray[Any], target: Memory) -> None:
         """Copy from pinned memory to the beginning of the device's."""
-        self._cuda.memcpy_htod_async(target.address, source, self._stream)
+        with _FAILURES:
+            self._cuda.memcpy_htod_async(target.address, source, self._stream)
 
     def download(self, source: Memory, target: NDArray[Any]) -> None:
         """Copy from the beginning of the device's memory to pinned memory."""
-        self._cuda.memcpy_dtoh_async(target, source.address, self._stream)
+        with _FAILURES:
+            self._cuda.memcpy_dtoh_async(target, source.address, self._stream)
 
     def event(self) -> CudaEvent:
         """A new event."""
-        return CudaEvent(self._cuda.Event(), self._stream)
+        with _FAILURES:
+            return CudaEvent(self._cuda.Event(), self._stream)
 
     def capture(self, enqueue: Callable[[], None]) -> CapturedGraph:
         """What `enqueue` puts on the stream, as a graph; raises DeviceError when it cannot be captured."""
@@ -89,16 +116,13 @@ class CudaDevice:
 
     def synchronize(self) -> None:
         """Wait until all that was put on the stream is done; raises DeviceError when some of it failed."""
-        try:
+        with _FAILURES:
             self._stream.synchronize()
-        except self._cuda.Error as error:
-            raise DeviceError(
-                f"the GPU failed: {error}", hint="See its state: nvidia-smi, and the kernel's log: dmesg."
-            ) from error
 
     def free_bytes(self) -> int:
         """How much device memory is free."""
-        free, _ = self._cuda.mem_get_info()
+        with _FAILURES:
+            free, _ = self._cuda.mem_get_info()
         return int(free)
 
 

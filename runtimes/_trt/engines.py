@@ -13,11 +13,11 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from edgesr.artifact import Artifact, Profile, digest
+from edgesr.artifact import ENGINES, Artifact
 from edgesr.errors import ArtifactError
 from edgesr.files import sha256_of, write_whole
+from edgesr.manifest import Profile, digest
 
-FOLDER = "engines"
 Origin = Literal["built", "trusted"]
 _SCHEMA = 1
 
@@ -47,7 +47,7 @@ class EngineManifest:
     engine: the file's name. onnx_sha256: of the artifact's model file. profile: the shapes that it takes. tensorrt, gpu,
     compute_capability, driver: see `Here`. scratch_bytes: what it needs of the device at most besides its weights, input and
     output. origin: "built" by edgesr, or "trusted": built by somebody else and taken over because the user said so. options: of
-    the build. date: in UTC, as in 2026-11-21T13:00:00+00:00.
+    the build. date: in UTC, as in 2026-11-21T13:00:00.000000+00:00; of engines for the same shapes the newest runs.
     """
 
     engine: str
@@ -125,9 +125,13 @@ def write_engine(folder: Path, manifest: EngineManifest, plan: bytes) -> None:
         ) from error
 
 
+def _delete(path: Path) -> str:
+    """What to do with an engine that is of no use, whatever it was built with, and with a file that belongs to none."""
+    return f"Delete it: rm {shlex.quote(str(path.with_suffix('')))}.*\nThen build it again: edgesr build DIR"
+
+
 def read_manifest(path: Path) -> EngineManifest:
     """Read NAME.json; raises ArtifactError."""
-    again = "Build the engine again: edgesr build DIR --again"
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         if data["schema"] != _SCHEMA or data["digest"] != digest(data):
@@ -136,42 +140,47 @@ def read_manifest(path: Path) -> EngineManifest:
         known = {field.name: data[field.name] for field in fields(EngineManifest)}
         manifest = EngineManifest(**{**known, "profile": Profile(**shapes)})
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ArtifactError(f"{path} cannot be read: {error}", hint=again) from error
+        raise ArtifactError(f"{path} is no manifest of an engine: {error}", hint=_delete(path)) from error
     if manifest.engine != path.with_suffix(".engine").name:
-        raise ArtifactError(f"{path} is about {manifest.engine!r}, another file", hint=again)
+        raise ArtifactError(f"{path} is about {manifest.engine!r}, another file", hint=_delete(path))
     return manifest
 
 
 def check_bytes(path: Path, manifest: EngineManifest) -> None:
     """Raise ArtifactError when the engine is missing or is not the file that its manifest is about."""
-    again = "Build the engine again: edgesr build DIR --again"
     if not path.is_file():
-        raise ArtifactError(f"{path} is missing; only its manifest is there", hint=again)
+        raise ArtifactError(f"{path} is missing; only its manifest is there", hint=_delete(path))
     seen = sha256_of(path)
     if seen != manifest.sha256:
         raise ArtifactError(
-            f"{path} was changed after the build: sha256 {seen[:12]}…, expected {manifest.sha256[:12]}…", hint=again
+            f"{path} was changed after the build: sha256 {seen[:12]}…, expected {manifest.sha256[:12]}…", hint=_delete(path)
         )
 
 
+def newest_engines(artifact: Artifact, here: Here) -> tuple[dict[Profile, EngineManifest], list[str]]:
+    """Shapes -> the newest of the artifact's engines for them, the newest of all first; and why others may not be loaded here."""
+    manifests = [read_manifest(path) for path in sorted((artifact.folder / ENGINES).glob("*.json"))]
+    newest: dict[Profile, EngineManifest] = {}
+    misfits = []
+    for manifest in sorted(manifests, key=lambda each: each.date, reverse=True):
+        if reason := manifest.misfit(artifact, here):
+            misfits.append(reason)
+        else:
+            newest.setdefault(manifest.profile, manifest)
+    return newest, misfits
+
+
 def usable_engines(artifact: Artifact, here: Here) -> tuple[tuple[Path, EngineManifest], ...]:
-    """The artifact's engines that may be loaded here, checked to the byte. Raises ArtifactError, with the reason, when there is
-    none.
+    """The engines of `newest_engines`, checked to the byte. Raises ArtifactError, with the reason, when there is none.
 
     Engines of other machines are passed over. One without a manifest is refused by name when there is nothing else.
     """
-    folder = artifact.folder / FOLDER
-    found, misfits = [], []
-    for path in sorted(folder.glob("*.json")):
-        manifest = read_manifest(path)
-        reason = manifest.misfit(artifact, here)
-        if reason:
-            misfits.append(reason)
-        else:
-            check_bytes(path.with_suffix(".engine"), manifest)
-            found.append((path.with_suffix(".engine"), manifest))
-    if found:
-        return tuple(found)
+    folder = artifact.folder / ENGINES
+    newest, misfits = newest_engines(artifact, here)
+    for manifest in newest.values():
+        check_bytes(folder / manifest.engine, manifest)
+    if newest:
+        return tuple((folder / manifest.engine, manifest) for manifest in newest.values())
     build = f"edgesr build {shlex.quote(str(artifact.folder))}"
     if misfits:
         more = f" (and {len(misfits) - 1} more that do not fit)" if len(misfits) > 1 else ""

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgesr.artifact import Manifest
 from edgesr.errors import ArtifactError, DeviceError
+from edgesr.manifest import Manifest
 from edgesr.runtimes._trt.device import Device, DeviceMemoryError, Engine, Execution, Graph, Memory
 from edgesr.runtimes._trt.memory import in_proportion, largest_that_fits, too_large
 from edgesr.runtimes._trt.messages import failure
@@ -91,6 +91,11 @@ class Lane:
     def synchronize(self) -> None:
         """Wait until the stream is empty."""
         self._device.synchronize()
+
+    @property
+    def captured(self) -> bool:
+        """Whether a shape runs as a graph."""
+        return any(each.graph for each in self._prepared.values())
 
     @property
     def milliseconds(self) -> float:

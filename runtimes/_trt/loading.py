@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edgesr.artifact import Manifest, Profile
 from edgesr.errors import ArtifactError, DeviceError
+from edgesr.manifest import Manifest, Profile
 from edgesr.runtimes._trt.driver import Driver
 from edgesr.runtimes._trt.engines import Here
 from edgesr.runtimes._trt.messages import OUT_OF_MEMORY, Messages, failure, listener

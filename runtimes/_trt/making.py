@@ -7,23 +7,24 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from edgesr.artifact import Artifact, Profile
+from edgesr.artifact import ENGINES, Artifact
 from edgesr.errors import ArtifactError
+from edgesr.manifest import Profile
 from edgesr.progress import Progress, silent
 from edgesr.runtimes._trt.building import build_plan
 from edgesr.runtimes._trt.engines import (
-    FOLDER,
     EngineManifest,
     Here,
     Origin,
     check_bytes,
     engine_stem,
+    newest_engines,
     read_manifest,
     write_engine,
 )
 from edgesr.runtimes._trt.loading import LoadedEngine, here, load
 from edgesr.runtimes._trt.recipe import BuildOptions
-from edgesr.runtimes._trt.timing import cache_path
+from edgesr.runtimes._trt.timing import cache_path, keep_cache
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,20 +70,25 @@ def trust_engine(artifact: Artifact, file: Path) -> Made:
 
 
 def _build(artifact: Artifact, profile: Profile, options: BuildOptions, machine: Here, progress: Progress) -> Made:
-    folder = artifact.folder / FOLDER
+    folder = artifact.folder / ENGINES
     path = folder / f"{engine_stem(artifact, profile, options.record, machine)}.engine"
     if not options.again and path.with_suffix(".json").is_file():
         manifest = read_manifest(path.with_suffix(".json"))
         check_bytes(path, manifest)
         if not manifest.misfit(artifact, machine):
-            return Made(path=path, manifest=manifest, found=True)
+            runs = newest_engines(artifact, machine)[0][profile]
+            note = f"{runs.engine} was built later than {manifest.engine} and runs in its place; to build this one again: --again"
+            return Made(path=path, manifest=manifest, found=True, notes=(note,) if runs != manifest else ())
     start = time.perf_counter()
-    plan = build_plan(artifact, profile, options, options.timing_cache or cache_path(folder, machine), progress)
+    cache = options.timing_cache or cache_path(folder, machine)
+    plan = build_plan(artifact, profile, options, cache, progress)
     progress("loading the engine")
     engine = load(plan.data, path.name)
     engine.check(artifact.manifest, path.name)
     made = _keep(artifact, profile, options.record, machine, plan.data, engine, origin="built")
-    return Made(path=made.path, manifest=made.manifest, seconds=time.perf_counter() - start, notes=plan.notes)
+    unkept = keep_cache(cache, plan.times)  # last: a build that took minutes must not go for the want of it
+    notes = (*plan.notes, unkept) if unkept else plan.notes
+    return Made(path=made.path, manifest=made.manifest, seconds=time.perf_counter() - start, notes=notes)
 
 
 def _keep(
@@ -113,8 +119,8 @@ def _keep(
         scratch_bytes=engine.scratch_bytes,
         origin=origin,
         options=options,
-        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        date=datetime.now(UTC).isoformat(timespec="microseconds"),
     )
-    folder = artifact.folder / FOLDER
+    folder = artifact.folder / ENGINES
     write_engine(folder, manifest, plan)
     return Made(path=folder / manifest.engine, manifest=manifest)

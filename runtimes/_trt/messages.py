@@ -47,6 +47,12 @@ _KINDS = (
         says="the engine was built by another TensorRT or for another GPU",
         hint="Build it here: edgesr build DIR",
     ),
+    _Kind(
+        pattern=re.compile(r"insufficient workspace", re.IGNORECASE),
+        error=DeviceError,
+        says="a layer needs more scratch memory than it was allowed",
+        hint="Allow more, or leave it out: --workspace MB",
+    ),
 )
 OUT_OF_MEMORY = re.compile(r"out of memory|OutOfMemory|could not be allocated|\bMEM_ALLOC|insufficient memory", re.IGNORECASE)
 """How TensorRT says that the device has not memory enough."""

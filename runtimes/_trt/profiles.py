@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 
-from edgesr.artifact import Artifact, Profile
+from edgesr.artifact import Artifact
 from edgesr.errors import ArtifactError, UsageError
+from edgesr.manifest import Profile
 from edgesr.tensors import Size, SizeRule, one_of
 
 

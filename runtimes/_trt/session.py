@@ -1,13 +1,13 @@
 """A network in TensorRT: one engine, or several for several sizes, as one session."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from weakref import WeakSet
 
 import numpy as np
 
-from edgesr.artifact import Manifest, Profile
-from edgesr.errors import SizeError, UsageError
+from edgesr.errors import NoEngineError, SizeError, UsageError
+from edgesr.manifest import Manifest, Profile
 from edgesr.runtime import Bound
 from edgesr.runtimes._trt.device import Device, Engine
 from edgesr.runtimes._trt.lane import Lane
@@ -17,10 +17,11 @@ from edgesr.tensors import FloatArray, Size, SizeRule, size_of
 
 @dataclass(frozen=True, kw_only=True)
 class Runnable:
-    """A loaded engine and the shapes that it takes."""
+    """An engine that can be loaded, and the shapes that it takes. facts: what it says of itself, for the session's settings."""
 
-    engine: Engine
+    load: Callable[[], Engine]
     profile: Profile
+    facts: Mapping[str, str] = field(default_factory=dict)
 
 
 class TimedBound(Bound):
@@ -46,7 +47,8 @@ class TimedBound(Bound):
 class TensorrtSession:
     """Sizes are checked before anything runs. It belongs to the thread that made it, whose CUDA context it uses.
 
-    settings: what the engine says of itself, for a record of measurements.
+    An engine is loaded when the first picture of its sizes comes, so that those that nothing needs take no memory. Where several
+    take a size alike, the first of `runnables` runs it. settings: what is known before any engine is loaded.
     """
 
     def __init__(
@@ -54,17 +56,28 @@ class TensorrtSession:
     ) -> None:
         self._runnables, self._device, self._manifest, self._folder = tuple(runnables), device, manifest, folder
         self._profiles = [each.profile for each in self._runnables]
+        self._engines: dict[int, Engine] = {}
         self._lanes: dict[int, Lane] = {}
         self._bound: WeakSet[Lane] = WeakSet()
         self.scale = manifest.scale
         self.sizes: SizeRule = rule_of(self._profiles)
-        self.settings = dict(settings)
+        self._settings = dict(settings)
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What was told at opening, what the engines loaded so far say of themselves, and what became of CUDA graphs."""
+        loaded = [self._runnables[index].facts for index in self._engines]
+        names = dict.fromkeys(name for facts in loaded for name in facts)
+        engines = {name: ", ".join(dict.fromkeys(facts[name] for facts in loaded)) for name in names}
+        captured = "used" if any(lane.captured for lane in self._all_lanes) else "from the second run of a shape on"
+        graphs = f"not used: {self.graph_trouble}" if self.graph_trouble else captured
+        return {**self._settings, **engines, "CUDA graphs": graphs}
 
     def run(self, image: FloatArray) -> FloatArray:
         """Image (N,3,H,W) RGB in [0,1] -> (N,3,sH,sW), not clamped.
 
-        Raises SizeError for a size outside `sizes`, DeviceMemoryError, with a size that fits, when the device has not enough
-        memory.
+        Raises SizeError for a size outside `sizes` (NoEngineError where an engine for it can be built), DeviceMemoryError, with a
+        size that fits, when the device has not enough memory.
         """
         index = self._choose(image)
         if index not in self._lanes:
@@ -85,7 +98,7 @@ class TensorrtSession:
     def device_mb(self) -> dict[str, float]:
         """What the session holds of the device's memory besides the engines' weights, in MB of 2²⁰ bytes, by use."""
         total: dict[str, int] = {}
-        for lane in (*self._lanes.values(), *self._bound):
+        for lane in self._all_lanes:
             for use, size in lane.device_bytes.items():
                 total[use] = total.get(use, 0) + size
         return {f"TensorRT session, {use}": size / 2**20 for use, size in total.items()}
@@ -93,11 +106,17 @@ class TensorrtSession:
     @property
     def graph_trouble(self) -> str:
         """Why CUDA graphs are not used; "" where they are, or where nothing ran twice yet."""
-        return next((lane.graph_trouble for lane in (*self._lanes.values(), *self._bound) if lane.graph_trouble), "")
+        return next((lane.graph_trouble for lane in self._all_lanes if lane.graph_trouble), "")
+
+    @property
+    def _all_lanes(self) -> tuple[Lane, ...]:
+        return (*self._lanes.values(), *self._bound)
 
     def _lane(self, index: int) -> Lane:
         runnable = self._runnables[index]
-        return Lane(runnable.engine, self._device, self._manifest, size_rule(runnable.profile))
+        if index not in self._engines:
+            self._engines[index] = runnable.load()
+        return Lane(self._engines[index], self._device, self._manifest, size_rule(runnable.profile))
 
     def _choose(self, image: FloatArray) -> int:
         """Which engine takes the image."""
@@ -105,11 +124,11 @@ class TensorrtSession:
         index = best_for(self._profiles, size)
         if index is None:
             self._refuse(size)
-            raise SizeError(f"no engine here takes {size}", hint=f"Build one: edgesr build {self._folder} --size {size}")
+            raise NoEngineError(f"no engine here takes {size}", hint=f"Build one: edgesr build {self._folder} --size {size}")
         return index
 
     def _refuse(self, size: Size) -> None:
-        """Raise SizeError for a size that none of the engines takes; the next step depends on whether the artifact does."""
+        """Raise SizeError for a size that none of the engines takes, NoEngineError where the artifact does."""
         try:
             self.sizes.check(size)
         except SizeError as error:
@@ -117,7 +136,7 @@ class TensorrtSession:
                 self._manifest.sizes.check(size)
             except SizeError:
                 raise error from None
-            raise SizeError(
+            raise NoEngineError(
                 error.message,
                 hint=f"The artifact takes it: edgesr build {self._folder} --size {size}",
             ) from error

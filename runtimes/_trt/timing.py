@@ -41,12 +41,17 @@ def use_cache(config: "trt.IBuilderConfig", path: Path, messages: Messages) -> s
     return f"the timing cache {path} was of no use and is made anew: {reason}" if reason else ""
 
 
-def keep_cache(config: "trt.IBuilderConfig", path: Path) -> None:
-    """Write what the build has measured, and what was known before; raises ArtifactError."""
+def keep_cache(path: Path, data: bytes) -> str:
+    """Write what the build has measured, and what was known before; what went wrong, "" when nothing did.
+
+    It is no error: the engine is there, and a cache that is not costs only time.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, bytes(config.get_timing_cache().serialize()))
+        write_whole(path, data)
     except OSError as error:
-        raise ArtifactError(
-            f"cannot write the timing cache {path}: {error.strerror or error}", hint="Name another place: --timing-cache FILE"
-        ) from error
+        return (
+            f"cannot write the timing cache {path}: {error.strerror or error}; the next build measures again. "
+            "Another place: --timing-cache FILE"
+        )
+    return ""

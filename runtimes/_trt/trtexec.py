@@ -9,7 +9,7 @@ know it.
 import shlex
 from pathlib import Path
 
-from edgesr.artifact import Manifest, Profile
+from edgesr.manifest import Manifest, Profile
 from edgesr.runtimes._trt.recipe import BuildOptions
 
 

@@ -8,15 +8,13 @@ their graphs, so that none of this needs a branch. Where a call must differ one 
 
 from dataclasses import dataclass
 from itertools import takewhile
-from pathlib import Path
 
-from edgesr.backends import available
+from edgesr.backends import how_to_install, require
 from edgesr.errors import BackendMissingError
 
 OLDEST = (10, 13)
 """The oldest version whose interface was looked at."""
 MAJORS = (10, 11)
-_ON_JETSON = Path("/etc/nv_tegra_release")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +41,7 @@ class Version:
 
 def tensorrt_version() -> Version:
     """The version of the TensorRT that is installed; raises BackendMissingError where there is none that we can use."""
-    if not available("tensorrt"):
-        raise BackendMissingError("TensorRT is not installed", hint=how_to_install())
+    require("tensorrt", extra="tensorrt", what="runtime tensorrt")
     try:
         import tensorrt as trt
     except (ImportError, OSError) as error:
@@ -55,16 +52,7 @@ def tensorrt_version() -> Version:
     if not version.is_known:
         oldest = ".".join(map(str, OLDEST))
         raise BackendMissingError(
-            f"this is TensorRT {version.text}; edgesr takes {oldest} and later, up to {MAJORS[-1]}", hint=how_to_install()
+            f"this is TensorRT {version.text}; edgesr takes {oldest} and later, up to {MAJORS[-1]}",
+            hint=how_to_install("tensorrt", "tensorrt"),
         )
     return version
-
-
-def how_to_install() -> str:
-    """The next thing to type: pip's line, or on a Jetson, whose TensorRT comes with its image, how to let Python see that one."""
-    if _ON_JETSON.exists():
-        return (
-            "A Jetson's TensorRT comes with JetPack (apt install tensorrt python3-libnvinfer), for the system's Python:\n"
-            "python3 -m venv --system-site-packages ENV, then there: pip install pycuda edgesr"
-        )
-    return 'pip install "edgesr[tensorrt]"'

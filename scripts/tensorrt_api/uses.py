@@ -1,9 +1,9 @@
 """Every use of TensorRT in a source file, held against one version's interface.
 
-Followed are the module (`import tensorrt as trt`), names and attributes that are assigned, annotated or returned with one of
-its types, and classes that inherit from its own. What stands under `if …is_11:` is held against TensorRT 11 alone, its `else:`
-against 10 alone. Types that come through other modules of ours are not followed: mypy sees those, with the stub of either
-version.
+Followed are the module (`import tensorrt as trt`) and names taken from it, names and attributes (a class's fields too) that are
+assigned, annotated, looped over or returned with one of its types, and classes that inherit from its own. What stands under
+`if …is_11:` is held against TensorRT 11 alone, its `else:` against 10 alone. Types that come through other modules of ours are
+not followed: mypy sees those, with the stub of either version.
 """
 
 import ast
@@ -14,11 +14,15 @@ from tensorrt_api.interface import Class, Function, Interface, Kind
 _MODULE = "tensorrt"
 _MARK = "is_11"
 _ALWAYS = {"__version__", "__init__", "__name__"}
+_EACH = "each:"
 
 
 @dataclass
 class Scope:
-    """names: variable -> the type of its value, `type:X` for the class X itself, or the module. own: of `self`'s attributes."""
+    """names: variable -> the type of its value, `type:X` for the class X itself, `each:X` for several X, or the module.
+
+    own: of `self`'s attributes.
+    """
 
     names: dict[str, Kind]
     own: dict[str, Kind] = field(default_factory=dict)
@@ -48,6 +52,8 @@ class Checker:
         for node in ast.walk(tree):
             if isinstance(node, ast.Import):
                 names |= {alias.asname or alias.name: _MODULE for alias in node.names if alias.name == _MODULE}
+            elif isinstance(node, ast.ImportFrom) and node.module == _MODULE:
+                names |= {alias.asname or alias.name: self._attribute(node, _MODULE, alias.name) for alias in node.names}
         if names:
             self._block(tree.body, Scope(names))
 
@@ -63,6 +69,9 @@ class Checker:
                 self._function(node, scope)
             case ast.ClassDef():
                 self._class(node, scope)
+            case ast.Assign(targets=[ast.Tuple(elts=targets)], value=ast.Tuple(elts=values)) if len(targets) == len(values):
+                for target, kind in zip(targets, [self._kind(value, scope) for value in values], strict=True):
+                    self._bind(target, kind, scope)
             case ast.Assign(targets=targets, value=value):
                 kind = self._kind(value, scope)
                 for target in targets:
@@ -70,6 +79,15 @@ class Checker:
             case ast.AnnAssign(target=target, annotation=annotation, value=value):
                 told, made = self._annotated(annotation, scope), self._kind(value, scope)
                 self._bind(target, told or made, scope)
+            case ast.For(target=target, iter=several, body=body, orelse=orelse):
+                self._bind(target, _one_of(self._kind(several, scope)), scope)
+                self._block([*body, *orelse], scope)
+            case ast.With(items=items, body=body):
+                for item in items:
+                    kind = self._kind(item.context_expr, scope)
+                    if item.optional_vars:
+                        self._bind(item.optional_vars, kind, scope)
+                self._block(body, scope)
             case _:
                 self._inside(node, scope)
 
@@ -98,10 +116,17 @@ class Checker:
             if kind.startswith("type:"):
                 self._overrides(node, kind.removeprefix("type:"))
         inner = Scope(dict(scope.names), {})
+        body: list[ast.stmt] = []
+        for statement in node.body:
+            match statement:
+                case ast.AnnAssign(target=ast.Name(id=name), annotation=annotation, value=value):
+                    inner.own[name] = self._annotated(annotation, scope) or self._kind(value, scope)
+                case _:
+                    body.append(statement)
         self._silent += 1  # once to learn what the attributes are, for a method may use what a later one assigns
-        self._block(node.body, inner)
+        self._block(body, inner)
         self._silent -= 1
-        self._block(node.body, inner)
+        self._block(body, inner)
 
     def _overrides(self, node: ast.ClassDef, base: str) -> None:
         """A class of ours that TensorRT calls: it must have the base's methods, with the same parameters; it may have others."""
@@ -124,10 +149,10 @@ class Checker:
                 self._kind(target, scope)
             case ast.Tuple(elts=targets):
                 for one in targets:
-                    self._bind(one, "", scope)
+                    self._bind(one, _one_of(kind), scope)
 
     def _annotated(self, annotation: ast.expr | None, scope: Scope) -> Kind:
-        """The type that an annotation names, quoted or not, with or without None."""
+        """The type that an annotation names, quoted or not, with or without None; `each:` of it for what holds several."""
         match annotation:
             case None:
                 return ""
@@ -136,9 +161,10 @@ class Checker:
             case ast.BinOp(left=left, op=ast.BitOr(), right=right):
                 found = [self._annotated(left, scope), self._annotated(right, scope)]
                 return found[0] or found[1]
-            case ast.Subscript():
-                self._inside(annotation, scope)
-                return ""
+            case ast.Subscript(value=holder, slice=held):
+                kinds = [self._annotated(one, scope) for one in (held.elts if isinstance(held, ast.Tuple) else [held])]
+                inner = next(filter(None, reversed(kinds)), "")
+                return inner if ast.unparse(holder).endswith("Optional") or not inner else f"{_EACH}{inner}"
         return self._kind(annotation, scope).removeprefix("type:")
 
     def _kind(self, node: ast.expr | None, scope: Scope) -> Kind:
@@ -160,11 +186,38 @@ class Checker:
                 self._kind(node.test, scope)
                 found = [self._kind(body, scope), self._kind(orelse, scope)]
                 return found[0] or found[1]
+            case ast.NamedExpr(target=target, value=value):
+                kind = self._kind(value, scope)
+                self._bind(target, kind, scope)
+                return kind
+            case ast.Subscript(value=value, slice=part):
+                self._kind(part, scope)
+                return _one_of(self._kind(value, scope))
+            case ast.List(elts=parts) | ast.Tuple(elts=parts) | ast.Set(elts=parts):
+                kinds = {self._kind(part, scope) for part in parts}
+                return f"{_EACH}{kinds.pop()}" if len(kinds) == 1 and kinds != {""} else ""
+            case ast.ListComp(elt=part) | ast.SetComp(elt=part) | ast.GeneratorExp(elt=part):
+                kind = self._kind(part, self._looped(node.generators, scope))
+                return f"{_EACH}{kind}" if kind else ""
+            case ast.DictComp():
+                inner = self._looped(node.generators, scope)
+                self._kind(node.key, inner)
+                self._kind(node.value, inner)
+                return ""
         self._inside(node, scope)
         return ""
 
-    def _attribute(self, node: ast.expr, owner: Kind, name: str) -> Kind:
-        if not owner or name in _ALWAYS or owner.startswith("call:"):
+    def _looped(self, generators: list[ast.comprehension], scope: Scope) -> Scope:
+        """Within a comprehension."""
+        inner = Scope(dict(scope.names), scope.own)
+        for each in generators:
+            self._bind(each.target, _one_of(self._kind(each.iter, inner)), inner)
+            for condition in each.ifs:
+                self._kind(condition, inner)
+        return inner
+
+    def _attribute(self, node: ast.expr | ast.stmt, owner: Kind, name: str) -> Kind:
+        if not owner or name in _ALWAYS or owner.startswith(("call:", _EACH)):
             return ""
         if not self._silent:
             self.uses += 1
@@ -196,7 +249,7 @@ class Checker:
         match node.func:
             case ast.Name(id="getattr") if kinds and kinds[0]:
                 self._problem(node, "getattr of something of TensorRT's: nobody can tell what it takes; write the name")
-            case ast.Name(id=name) if not called and name in self._returns:
+            case ast.Name(id=name) | ast.Attribute(value=ast.Name(id="self"), attr=name) if not called and name in self._returns:
                 return self._annotated(self._returns[name], scope)
         if called.startswith("type:"):
             return self._constructed(node, called.removeprefix("type:"))
@@ -234,6 +287,11 @@ class Checker:
     def _problem(self, node: ast.expr | ast.stmt, text: str) -> None:
         if not self._silent:
             self.problems.append(f"{node.lineno}: {text} in TensorRT {self.interface.major}")
+
+
+def _one_of(kind: Kind) -> Kind:
+    """The type of one of several; "" for what is not known to be several."""
+    return kind.removeprefix(_EACH) if kind.startswith(_EACH) else ""
 
 
 def _is_mark(test: ast.expr) -> bool:

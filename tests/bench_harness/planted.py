@@ -35,11 +35,31 @@ class Planted:
         self._after_run(self._runs)
 
 
+class Timed(Bound):
+    """Says that its device took 7.5 ms."""
+
+    @property
+    def device_milliseconds(self) -> float:
+        return 7.5
+
+
+class Eventful(Planted):
+    def bind(self, image: FloatArray) -> Bound:
+        return Timed(lambda: self.run(image), lambda output: output)
+
+
 class WrongPixels(Planted):
     """One pixel to the right."""
 
     def run(self, image: FloatArray) -> FloatArray:
         return np.roll(super().run(image), 1, axis=3)
+
+
+class Clamped(Planted):
+    """Half as much again, as a picture."""
+
+    def run(self, image: FloatArray) -> FloatArray:
+        return (super().run(image) * np.float32(1.5)).clip(0, 1)
 
 
 class NotANumber(Planted):
@@ -83,6 +103,10 @@ def two_modes() -> Planted:
 
 def slowing_down() -> Planted:
     return Planted(lambda run: time.sleep(_MS * (1 + 0.02 * run)))
+
+
+def eventful() -> Planted:
+    return Eventful(lambda _: time.sleep(_MS))
 
 
 def wrong() -> Planted:
@@ -151,6 +175,21 @@ def with_torch_later() -> Planted:
         importlib.import_module("torch")
 
     return Planted(after_run)
+
+
+def clamped() -> Planted:
+    return Clamped(lambda _: time.sleep(_MS))
+
+
+def with_torch_if_there_is() -> Planted:
+    """As coremltools does it."""
+    planted = steady()
+    try:
+        importlib.import_module("torch")
+        planted.settings = {"torch": "yes"}
+    except ImportError:
+        planted.settings = {"torch": "no"}
+    return planted
 
 
 def with_torch() -> Planted:

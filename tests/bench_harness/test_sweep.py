@@ -30,7 +30,7 @@ def sweep(plant: Plant, files: Files, short: Protocol, tmp_path: Path, monkeypat
         return {}
 
     monkeypatch.setattr(module, "step", prepared)
-    names = {"one": ("steady", "tenth_slower", "wrong", "not_a_number", "dying", "refusing"), "two": ("steady", "nothing")}
+    names = {"one": ("steady", "tenth_slower", "wrong", "not_a_number", "dying", "refusing"), "two": ("steady", "eventful")}
     groups = tuple(
         Group(
             size="20x30",
@@ -61,6 +61,7 @@ def test_every_cell_is_a_row_whatever_happens(sweep: Sweep) -> None:
     }
     assert announced == list(record.cells)
     assert read_record(path) == record
+    assert [bool(cell.on_device) for cell in record.cells[-2:]] == [False, True]
     assert not (sweep.folder / UNFINISHED).exists()
 
 

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -33,6 +34,25 @@ def without_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "gpu_record", lambda: ({}, {"all": "no NVIDIA driver: planted"}))
 
 
+def planted(name: str, *, version: str = "10.13.3.9") -> ModuleType:
+    module = ModuleType(name)
+    module.__version__ = version  # type: ignore[attr-defined]  # as packages have it
+    module.__spec__ = ModuleSpec(name, None)
+    return module
+
+
+@pytest.mark.parametrize("version", ["10.3.0.30", "12.0.0.1"])
+def test_a_tensorrt_that_cannot_be_used_is_not_ok(
+    with_gpu: None, one_build: None, monkeypatch: pytest.MonkeyPatch, version: str
+) -> None:
+    monkeypatch.setattr(module, "open_on_gpu", lambda *_: (None, ""))
+    monkeypatch.setitem(sys.modules, "tensorrt", planted("tensorrt", version=version))
+    row = named(cuda_parts())["TensorRT"]
+    assert row.state == "does not work"
+    assert f"this is TensorRT {version}; edgesr takes 10.13 and later, up to 11" in row.found
+    assert "edgesr[tensorrt]" in row.remedy
+
+
 def named(parts: tuple[Part, ...]) -> dict[str, Part]:
     return {part.name: part for part in parts}
 
@@ -62,7 +82,7 @@ def test_all_is_well(with_gpu: None, one_build: None, monkeypatch: pytest.Monkey
     monkeypatch.setattr(module, "open_on_gpu", lambda *_: (None, "1 operators on CUDA"))
     monkeypatch.setattr(module, "_torch", lambda: " for CUDA 13.0, NVIDIA Planted")
     for name in ("tensorrt", "pycuda", "pycuda.driver"):
-        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+        monkeypatch.setitem(sys.modules, name, planted(name))
     monkeypatch.setattr(onnxruntime, "cuda_version", "13.0")
     parts = named(cuda_parts())
     assert {part.state for part in parts.values()} == {"ok"}, parts

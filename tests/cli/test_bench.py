@@ -2,12 +2,13 @@
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from edgesr.artifact import Artifact
+from edgesr.artifact import Artifact, write_manifest
 from edgesr.bench.cells import DEFAULT_MODELS, Request, groups
 from edgesr.bench.record import read_record
 from edgesr.errors import UsageError
@@ -50,6 +51,7 @@ def test_folders_of_one_name_are_told_apart(vapsr_s: Artifact, tmp_path: Path) -
         (["--size", "small"], 2, "'small' is not a size"),
         (["esc", "--size", "8x8"], 2, "at least 17"),
         (["--quick", "--sustained", "1"], 2, "contradict"),
+        (["--runtimes", "mil-reference"], 2, "runtime mil-reference proves artifacts; it has no latency to report"),
         (["./nowhere"], 1, "is not an artifact"),
         (["-o", "file"], 2, "is a file and not a folder"),
     ],
@@ -113,6 +115,30 @@ def test_on_a_gpu_half_precision_is_compared_with_pytorchs(tmp_path: Path) -> No
     assert "target" not in cells["pytorch", "fp16"].arguments
     on_processor = groups(Request(models=("vapsr",), runtimes=("ort",), precisions=("fp32", "fp16")), tmp_path)[0]
     assert [cell.subject.precision for cell in on_processor.cells if cell.subject.runtime == "pytorch"] == ["fp32"]
+
+
+def test_compute_units_of_core_ml_are_compared_with_pytorch_on_the_processor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("coremltools")
+    monkeypatch.setattr("edgesr.bench.cells.runs_here", lambda _: True)
+    (group,) = groups(Request(models=("vapsr",), device="ane", precisions=("fp16", "w8")), tmp_path)
+    opened = [(cell.subject.runs_in, cell.subject.precision, cell.opening.arguments["device"]) for cell in group.cells]
+    assert opened == [("pytorch", "fp32", "cpu"), ("coreml (ane)", "fp16", "ane"), ("coreml (ane)", "w8", "ane")]
+    assert {cell.subject.group for cell in group.cells} == {"vapsr-x4 180x320 cpu"}
+    assert group.cells[0].subject.key == "vapsr-x4 pytorch fp32 180x320 cpu"
+
+
+def test_an_artifact_that_nothing_here_measures_is_no_sweep_of_pytorch_alone(
+    edgesr: Command, vapsr_s: Artifact, tmp_path: Path
+) -> None:
+    folder = tmp_path / "package"
+    shutil.copytree(vapsr_s.folder, folder)
+    write_manifest(folder, replace(vapsr_s.manifest, format="mlpackage"))
+    for words, code, said in (([], 4, "nothing that is here"), (["--runtimes", "ort"], 2, "nothing that was asked for")):
+        done = edgesr("bench", folder, "--size", "24x32", *words)
+        assert (done.code, said in done.err) == (code, True), done.err
+        assert "mlpackage files are measured in coreml on all, cpu, gpu, ane (darwin only)" in done.err
 
 
 def test_a_gpu_gets_files_of_its_own_target(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from PIL import Image
 
 import edgesr as package
 from edgesr.artifact import Artifact
+from edgesr.complexity import multiply_adds
+from edgesr.runtime import Inspection
+from edgesr.runtimes import runtimes
 
 Command = Callable[..., Any]
 
@@ -33,7 +37,9 @@ def test_installed_command_and_module_run() -> None:
     assert subprocess.run(command, capture_output=True, check=True).stdout.startswith(b"{")
 
 
-def test_models(edgesr: Command) -> None:
+def test_models(edgesr: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Counting RGT takes longer than all others, and tests/models does it.
+    monkeypatch.setattr("edgesr.complexity.multiply_adds", lambda spec: 1 if spec.family_name == "rgt" else multiply_adds(spec))
     rows = {(row["model"], row["scale"]): row for row in edgesr("models", "--json").json}
     esc = rows["esc", 4]
     assert esc["parameters"] == pytest.approx(968e3, rel=0.01)
@@ -42,7 +48,10 @@ def test_models(edgesr: Command) -> None:
     assert esc["smallest_input"] == 17
     assert rows["vapsr-s", 4]["official_weights"] == ["VapSR-S.pth"]
     assert rows["vapsr", 4]["reach"] == {"kind": "local", "radius": 172}
-    assert "esc-light" in edgesr("models").out
+    monkeypatch.setattr("edgesr.cli.catalogue._model_row", lambda spec: rows[spec.variant, spec.scale])
+    out = edgesr("models").out
+    assert "esc-light" in out
+    assert "149.2 G" in out
 
 
 def test_inspect(edgesr: Command, data: Path) -> None:
@@ -52,6 +61,15 @@ def test_inspect(edgesr: Command, data: Path) -> None:
     assert report["configuration"]["blocks"] == 20
     text = edgesr("inspect", file).out
     assert "params_ema (the EMA weights)" in text or "params" in text
+
+
+def test_inspect_tells_the_functions_of_a_file(edgesr: Command, vapsr_s: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = Inspection(operators={"conv": 5, "add": 2}, functions={"size_8x8": 7, "size_9x9": 9})
+    runtime = replace(runtimes()["ort"], inspect=lambda _: found)
+    monkeypatch.setattr("edgesr.cli.inspecting.runtimes", lambda: {"ort": runtime})
+    out = edgesr("inspect", vapsr_s.folder).out
+    assert "7 operations of size_8x8" in out
+    assert "size_8x8 (7 operations), size_9x9 (9 operations)" in out
 
 
 def test_weights_list(edgesr: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,6 +99,8 @@ def test_export_then_verify_then_upscale(edgesr: Command, tmp_path: Path, photog
     assert done.json["weights"] == "untrained"
     assert "latency and conversion only" in done.err
     assert done.json["artifact"] == "vapsr-x2-fp32-untrained.onnx"
+    elsewhere = edgesr("verify", folder, "--device", "moon")
+    assert (elsewhere.code, "runtime ort does not run on moon" in elsewhere.err) == (2, True), elsewhere.err
     verified = edgesr("verify", folder)
     assert verified.code == 0
     assert "picture 1x3x72x72" in verified.out
@@ -153,7 +173,12 @@ def test_doctor(edgesr: Command) -> None:
     assert states["coremltools"]["extra"] == "coreml"
     if states["coremltools"]["state"] == "missing":
         assert states["coremltools"]["remedy"] == 'pip install "edgesr[coreml]"'
-    assert {plugin["name"] for plugin in report["plugins"]} >= {"ort", "pytorch"}
+    plugins = {(plugin["kind"], plugin["name"]): plugin for plugin in report["plugins"]}
+    assert plugins.keys() >= {("runtime", "ort"), ("runtime", "pytorch")}
+    if states["coremltools"]["state"] == "ok" and sys.platform != "darwin":
+        runtime, target = plugins["runtime", "coreml"], plugins["target", "coreml"]
+        assert (runtime["ready"], runtime["state"]) == (False, "on a Mac only")
+        assert (target["ready"], target["state"]) == (True, "ok: converts and verifies; predicts on a Mac only")
     assert "torch" in edgesr("doctor").out
 
 

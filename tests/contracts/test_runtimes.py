@@ -15,7 +15,7 @@ from edgesr.export.request import ExportRequest
 from edgesr.export.target import targets
 from edgesr.runtime import Runtime, RuntimeSession
 from edgesr.runtimes import open_artifact, runs_here, runtimes
-from edgesr.tensors import Size, SizeRule, parse_sizes
+from edgesr.tensors import Size, SizeRule
 
 
 def build_engines(artifact: Artifact) -> None:
@@ -56,12 +56,13 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Opened:
         manifest = artifact.manifest
         if not runtime.formats or (manifest.format in runtime.formats and name not in BUILDS):
             return artifact
+        sizes = manifest.sizes
         if not targets()[runtime.target].several_sizes:
             pytest.skip(f"artifacts of {runtime.target} take one size: see its own tests")
-        found = made(runtime.target, manifest.sizes if manifest.sizes.fixed else parse_sizes("1x1..64x64"))
+        found = made(runtime.target, sizes if sizes.fixed else replace(sizes, maximum=Size(height=64, width=64)))
         if name in BUILDS:
             BUILDS[name](found)
-        return replace(found, manifest=replace(found.manifest, sizes=manifest.sizes))
+        return found
 
     def opened(name: str, runtime: Runtime, artifact: Artifact) -> RuntimeSession:
         pytest.importorskip(runtime.package)
@@ -108,7 +109,7 @@ def test_another_size_than_the_fixed_one_is_refused(name: str, runtime: Runtime,
 def test_a_size_below_the_minimum_is_refused(name: str, runtime: Runtime, vapsr_s: Artifact, opened: Opened) -> None:
     eight = SizeRule(minimum=Size(height=8, width=8))
     session = opened(name, runtime, replace(vapsr_s, manifest=replace(vapsr_s.manifest, sizes=eight)))
-    if session.sizes != eight:
+    if session.sizes.minimum != eight.minimum:
         pytest.skip("the reference has the network's own minimum")
     with pytest.raises(SizeError, match="8x8 and larger"):
         session.run(np.zeros((1, 3, 7, 8), np.float32))

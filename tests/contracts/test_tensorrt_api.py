@@ -5,6 +5,7 @@ TensorRT itself is not needed. A use that only one version has must stand in a b
 """
 
 import ast
+import re
 import subprocess
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tensorrt_api.stubs import read, stub
 from tensorrt_api.uses import Checker, parameters_of
 
 VERSIONS = (10, 11)
+IMPORT = re.compile(r"^\s*(?:import tensorrt\b|from tensorrt\b)(?!_api)", re.MULTILINE)
 STANDS_FOR = {"Execution": "IExecutionContext"}
 """Protocols of ours -> the class of TensorRT's that they name the methods of."""
 PLANTED = {
@@ -44,7 +46,7 @@ def sources(repository: Path) -> dict[str, str]:
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.py"]
     names = subprocess.run(command, cwd=repository, check=True, capture_output=True, text=True).stdout.splitlines()
     texts = {name: (repository / name).read_text(encoding="utf-8") for name in names if (repository / name).is_file()}
-    return {name: text for name, text in texts.items() if "import tensorrt" in text and "tensorrt_api" not in text}
+    return {name: text for name, text in texts.items() if IMPORT.search(text)}
 
 
 @pytest.mark.parametrize("major", VERSIONS)
@@ -126,7 +128,17 @@ HEAD = (
         ("x = engine.get_engine_stat() if version.is_11 else engine.device_memory_size", ()),
         ("x = engine.device_memory_size if version.is_11 else engine.get_engine_stat()", (10, 11)),
         ("if version.major > 10: engine.get_engine_stat()", (10,)),
-        ("with builder.create_network(0) as n: n.add_matrix()", ()),
+        ("with builder.create_network(0) as n: n.add_matrix()", (10, 11)),
+        ("with builder.create_network(0) as n: n.get_input(0)", ()),
+        ("a, b = 1, builder.create_builder_config(); b.algorithm_selector", (11,)),
+        ("found = [builder.create_builder_config() for _ in '2']; [c.algorithm_selector for c in found]", (11,)),
+        ("x = {c: 1 for c in [engine] if c.device_memory_size}", (11,)),
+        ("for c in (engine, engine): c.device_memory_size", (11,)),
+        ("x = [engine][0].device_memory_size", (11,)),
+        ("x = (e := engine) and e.device_memory_size", (11,)),
+        ("x: 'list[trt.ICudaEngine]' = []; x[0].device_memory_size", (11,)),
+        ("x: Optional[trt.ICudaEngine] = None; x.device_memory_size", (11,)),
+        ("x: 'dict[str, trt.ICudaEngine]' = {}; x.values(); x['a'].device_memory_size", (11,)),
     ],
 )
 def test_a_use_that_a_version_lacks_is_found(interfaces: dict[int, Interface], line: str, wrong_in: tuple[int, ...]) -> None:
@@ -154,6 +166,13 @@ def test_branches_of_both_versions(interfaces: dict[int, Interface]) -> None:
             "class S:\n    def a(self): self.e.device_memory\n    def __init__(self, e: trt.ICudaEngine): self.e = e\n",
             "device_memory does",
         ),
+        ("class D:\n    e: 'trt.ICudaEngine'\n    def a(self): self.e.device_memory\n", "device_memory does"),
+        (
+            "class D:\n    def a(self): self.b().device_memory\n    def b(self) -> 'trt.ICudaEngine': ...\n",
+            "device_memory does",
+        ),
+        ("from tensorrt import ICudaEngin\n", "ICudaEngin does not exist"),
+        ("from tensorrt import ICudaEngine as E\ndef f(e: E): e.device_memory\n", "device_memory does"),
         ("def g() -> 'trt.ICudaEngine': ...\ng().get_binding_name(0)\n", "ICudaEngine.get_binding_name does not exist"),
     ],
 )
@@ -161,6 +180,25 @@ def test_classes_and_functions_of_ours_are_followed(interfaces: dict[int, Interf
     for interface in interfaces.values():
         (found,) = [problem for problem in problems(interface, f"import tensorrt as trt\n{text}") if said in problem]
         assert found
+
+
+@pytest.mark.parametrize(
+    ("file", "right", "wrong"),
+    [
+        ("runtimes/_trt/loading.py", "self.engine.device_memory_size_v2", "self.engine.device_memory_size_v3"),
+        ("runtimes/_trt/loading.py", "engine.get_tensor_mode(each)", "engine.get_tensor_mood(each)"),
+        ("runtimes/_trt/loading.py", "engine.get_tensor_dtype(each)", "engine.get_tensor_dtype(each, 1)"),
+        ("runtimes/_trt/building.py", "each.node_name()", "each.node_names()"),
+        ("edgesr/kit/templates/jetson/python/jetson_kit/engine.py", "self._context.execute_async_v3", "self._context.execute_v3"),
+    ],
+)
+def test_mistakes_in_our_own_files_are_found(
+    repository: Path, interfaces: dict[int, Interface], file: str, right: str, wrong: str
+) -> None:
+    text = (repository / file).read_text(encoding="utf-8")
+    assert text.count(right) == 1
+    for interface in interfaces.values():
+        assert len(problems(interface, text.replace(right, wrong))) == 1
 
 
 def test_own_methods_beside_tensorrts_are_free(interfaces: dict[int, Interface]) -> None:

@@ -1,6 +1,7 @@
 """Folders that appear whole or not at all."""
 
 import errno
+import shutil
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,22 @@ def test_a_full_disk_is_said_to_be_full(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="No space left") as caught, staged_folder(tmp_path / "out", replaceable=OURS):
         raise OSError(errno.ENOSPC, "No space left on device")
     assert "space" in caught.value.hint
+
+
+def test_a_full_disk_is_said_as_well_where_a_folder_was_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`shutil.copytree` makes one error of those of all files, and coremltools saves packages with it."""
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "weight.bin")
+
+    (tmp_path / "from" / "deep").mkdir(parents=True)
+    (tmp_path / "from" / "deep" / "weight.bin").write_bytes(b"much")
+    monkeypatch.setattr(shutil, "copyfile", full)
+    with pytest.raises(ArtifactError) as caught, staged_folder(tmp_path / "out", replaceable=OURS) as stage:
+        shutil.copytree(tmp_path / "from", stage / "model")
+    assert caught.value.message == f"cannot write {tmp_path / 'out'}: No space left on device; nothing was left behind"
+    assert caught.value.hint.startswith("Free some space")
+    assert [path.name for path in tmp_path.iterdir()] == ["from"]
 
 
 def test_somebody_elses_files_are_kept(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import numpy as np
 import onnx
 import pytest
 
-from edgesr.artifact import Artifact, Profile, digest, read_artifact
-from edgesr.errors import ArtifactError, ExportError, ParityError, SizeError, UsageError
+from edgesr.artifact import Artifact, read_artifact
+from edgesr.errors import ArtifactError, BackendMissingError, ExportError, ParityError, SizeError, UsageError
+from edgesr.export import verification
 from edgesr.export.constant_factors import with_constant_factors
 from edgesr.export.pipeline import export
 from edgesr.export.profiles import profiles_of
@@ -19,7 +21,11 @@ from edgesr.export.request import ExportRequest
 from edgesr.export.rewrite import plan
 from edgesr.export.target import targets
 from edgesr.export.tensorrt_parser import check_parser
+from edgesr.export.verification import edge_elsewhere
+from edgesr.manifest import Profile, digest
 from edgesr.models import families
+from edgesr.recorded import RECORDED, read_recorded
+from edgesr.runtime import Options, RuntimeSession
 from edgesr.runtimes import open_artifact
 from edgesr.tensors import Size, parse_sizes
 
@@ -96,6 +102,32 @@ def test_listed_sizes_have_a_profile_each(tmp_path: Path) -> None:
     assert session.run(np.zeros((1, 3, 24, 40), np.float32)).shape == (1, 3, 96, 160)
     with pytest.raises(SizeError, match="16x16, 24x40"):
         session.run(np.zeros((1, 3, 16, 40), np.float32))
+
+
+def test_it_is_compared_on_cuda_too_where_that_works(fixed: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the processor in the GPU's place."""
+    gpu: dict[str, Any] = {"error": None, "wrong": 0.0}
+
+    def opened(artifact: Artifact, *, runtime: str | None = None, options: Options) -> RuntimeSession:
+        session = open_artifact(artifact, runtime=runtime)
+        if options.device == "cuda":
+            if gpu["error"]:
+                raise gpu["error"]
+            run = session.run
+            monkeypatch.setattr(session, "run", lambda image: run(image) + np.float32(gpu["wrong"]))
+        return session
+
+    monkeypatch.setattr(verification, "open_artifact", opened)
+    inputs, outputs = read_recorded(fixed.folder / RECORDED)
+    found = edge_elsewhere(fixed, inputs, outputs)
+    assert found == replace(fixed.manifest.parity[-1], name="artifact on cuda")
+    for error in (BackendMissingError("no CUDA"), ArtifactError("on the processor"), MemoryError()):
+        gpu["error"] = error
+        assert edge_elsewhere(fixed, inputs, outputs) is None
+    gpu |= {"error": None, "wrong": 0.1}
+    with pytest.raises(ParityError, match="artifact on cuda"):
+        export(request(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_best_size_of_a_range_is_the_default_or_what_is_nearest() -> None:

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgesr.artifact import Manifest, Profile, TensorInfo, files_in, write_manifest
+from edgesr.artifact import files_in, write_manifest
 from edgesr.kit.jetson import write_jetson_kit
+from edgesr.manifest import Manifest, Profile, TensorInfo
 from edgesr.model import Reach
 from edgesr.parity import Budget
 from edgesr.recorded import RECORDED
 from edgesr.tensors import FloatArray, Size, SizeRule
-from tests.kit.cpp_runner import INCLUDE, compiled
+from tests.kit.cpp_runner import INCLUDE, built_with_cmake, compiled
 
 SIZE = Size(height=24, width=32)
 MODEL_FILES = {
@@ -168,8 +169,25 @@ def cpp_kit(tmp_path_factory: pytest.TempPathFactory, write_board_artifact: Call
 
 
 @pytest.fixture(scope="session")
-def nearest(cpp_kit: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def cmake_build(cpp_kit: Path, tmp_path_factory: pytest.TempPathFactory) -> Path | None:
+    """What CMake makes of the kit, in its usual, optimised build; None where it is not, or finds TensorRT."""
+    folder = tmp_path_factory.mktemp("cmake")
+    return folder if built_with_cmake(cpp_kit / "cpp", folder) else None
+
+
+@pytest.fixture(scope="session")
+def vectors_program(cpp_kit: Path, cmake_build: Path | None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The comparison of the arithmetic with the vectors."""
+    if cmake_build:
+        return cmake_build / "vectors"
+    return compiled([cpp_kit / "cpp" / "tests" / "vectors.cpp"], tmp_path_factory.mktemp("bin") / "vectors")
+
+
+@pytest.fixture(scope="session")
+def nearest(cpp_kit: Path, cmake_build: Path | None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The runner with its stand-in for the engine."""
+    if cmake_build:
+        return cmake_build / "upscale-nearest"
     return compiled(
         [cpp_kit / "cpp" / "main.cpp"], tmp_path_factory.mktemp("bin") / "nearest", '-DKIT_ENGINE="tests/nearest.hpp"'
     )

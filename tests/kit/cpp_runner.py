@@ -33,6 +33,20 @@ def compiled(sources: list[Path], target: Path, *flags: str) -> Path:
     return target
 
 
+def built_with_cmake(source: Path, folder: Path) -> bool:
+    """Build the tests and the stand-in; False where there is no CMake, or TensorRT is found. A warning is a failure."""
+    if not shutil.which("cmake"):
+        return False
+    code, _, err = run("cmake", "-S", source, "-B", folder)
+    assert code == 0, err
+    if "only the tests are built" not in err:
+        return False
+    code, _, err = run("cmake", "--build", folder)
+    assert code == 0, err
+    assert "warning" not in err
+    return True
+
+
 def run(*words: object, data: bytes | None = None, **more: str) -> tuple[int, bytes, str]:
     """Exit code, standard output and standard error."""
     done = subprocess.run(

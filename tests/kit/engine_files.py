@@ -4,7 +4,8 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from edgesr.artifact import Profile, read_artifact
+from edgesr.artifact import read_artifact
+from edgesr.manifest import Profile
 from edgesr.runtimes._trt.engines import EngineManifest
 
 

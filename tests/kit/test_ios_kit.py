@@ -10,24 +10,37 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from edgesr.artifact import read_artifact
 from edgesr.errors import ArtifactError
-from edgesr.images import to_samples
+from edgesr.images import Picture, to_samples
 from edgesr.kit.ios import write_ios_kit
 from edgesr.kit.model import read_app_model
+from edgesr.kit.vectors import Planted
 from edgesr.model import Reach
-from edgesr.tensors import FloatArray, Size, SizeRule
+from edgesr.tensors import FloatArray, Size, SizeRule, one_of
+from edgesr.upscale import UpscaleOptions, upscale_picture
 
 MakeArtifact = Callable[..., Path]
-PLAIN = re.compile(r"static let (\w+)(?:: String\?)? = \"?([^\"\n]+)")
+PLAIN = re.compile(r"static let (\w+) = \"?([\w-]+)\"?\n")
+SIZES = re.compile(r"Sizes\((leastHeight: \d+, leastWidth: \d+, mostHeight: \d+, mostWidth: \d+)\)")
 
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def configuration(folder: Path) -> dict[str, str]:
+def configuration_text(folder: Path) -> str:
     (path,) = folder.rglob("Configuration.swift")
-    return dict(PLAIN.findall(path.read_text(encoding="utf-8")))
+    return path.read_text(encoding="utf-8")
+
+
+def configuration(folder: Path) -> dict[str, str]:
+    return dict(PLAIN.findall(configuration_text(folder)))
+
+
+def swift_sizes(folder: Path) -> list[list[int]]:
+    """Smallest and largest height and width of each `Sizes(…)`: those at which pictures are run whole, and last that of tiles."""
+    return [[int(side) for side in re.findall(r": (\d+)", found)] for found in SIZES.findall(configuration_text(folder))]
 
 
 def vectors(folder: Path) -> Any:
@@ -56,28 +69,24 @@ def test_a_kit_has_all_its_parts_and_no_others(artifact: Path, tmp_path: Path) -
 
 
 def test_the_model_is_copied_byte_for_byte(artifact: Path, tmp_path: Path) -> None:
-    (artifact / "toy-x2.mlpackage" / "stray.txt").write_text("not of the artifact")
     kit = write_ios_kit(artifact, output=tmp_path / "kit")
     copied = contents(kit.folder / "Sources" / "ToyX2" / "Resources")
     original = {name: data for name, data in contents(artifact).items() if name.startswith("toy-x2.mlpackage/")}
-    del original["toy-x2.mlpackage/stray.txt"]
     assert copied == original
 
 
 def test_the_numbers_are_the_manifests(artifact: Path, tmp_path: Path) -> None:
     kit = write_ios_kit(artifact, output=tmp_path / "kit")
-    digest = json.loads((artifact / "manifest.json").read_text())["digest"]
+    manifest = read_artifact(artifact).manifest
     assert configuration(kit.folder) == {
         "modelName": "toy-x2",
-        "modelHash": digest[:16],
-        "functionName": "nil",
+        "modelHash": manifest.model_sha256[:16],
         "inputName": "input",
         "outputName": "output",
         "scale": "2",
-        "tileWidth": "32",
-        "tileHeight": "24",
-        "overlap": "5",
     }
+    assert swift_sizes(kit.folder) == [2 * [24, 32], 2 * [24, 32]]
+    assert "tile: 14, overlap: 5, scale: 2)" in configuration_text(kit.folder)
     package = (kit.folder / "Package.swift").read_text()
     assert package.startswith("// swift-tools-version:5.9\n")
     assert '.iOS("16.0"), .macOS("13.0")' in package
@@ -103,7 +112,7 @@ def test_overlap_is_what_edgesr_itself_takes(
     make_artifact: MakeArtifact, tmp_path: Path, reach: Reach, overlap: int, said: str
 ) -> None:
     kit = write_ios_kit(make_artifact(reach=reach), output=tmp_path / "kit")
-    assert configuration(kit.folder)["overlap"] == str(overlap)
+    assert f"overlap: {overlap}, scale: 2)" in configuration_text(kit.folder)
     assert said in (kit.folder / "README.md").read_text()
     assert {row["overlap"] for row in vectors(kit.folder)["spans"]} >= {overlap}
 
@@ -115,23 +124,64 @@ def size(height: int, width: int) -> Size:
 @pytest.mark.parametrize(
     ("sizes", "tile"),
     [
-        (SizeRule(minimum=size(64, 96), maximum=size(64, 96)), size(64, 96)),
-        (SizeRule(minimum=size(64, 64), maximum=size(256, 256), choices=(size(64, 64), size(256, 256))), size(256, 256)),
-        (SizeRule(minimum=size(64, 64), maximum=size(1024, 2048)), size(256, 256)),
-        (SizeRule(minimum=size(16, 16), maximum=size(128, 512)), size(128, 256)),
-        (SizeRule(minimum=size(300, 16), maximum=size(400, 512)), size(300, 256)),
+        (one_of((size(64, 96),)), size(64, 96)),
+        (one_of((size(64, 64), size(256, 256))), size(256, 256)),
+        (SizeRule(minimum=size(64, 64), maximum=size(1024, 2048)), size(970, 970)),
+        (SizeRule(minimum=size(16, 16), maximum=size(128, 512)), size(106, 106)),
+        (SizeRule(minimum=size(300, 16), maximum=size(400, 512)), size(394, 394)),
     ],
 )
-def test_one_size_is_run(make_artifact: MakeArtifact, sizes: SizeRule, tile: Size) -> None:
-    assert read_app_model(make_artifact(sizes=sizes)).tile == tile
+def test_sizes_are_those_of_edgesr_upscale(make_artifact: MakeArtifact, sizes: SizeRule, tile: Size) -> None:
+    """The largest tile that it cuts of a picture that the model does not take whole."""
+    model = read_app_model(make_artifact(sizes=sizes))
+    session = Planted(function=lambda image: image, scale=1, sizes=sizes)
+    upscale_picture(session, Picture(rgb=np.zeros((1, 3, 1100, 2100), np.float32)), UpscaleOptions(reach=model.manifest.reach))
+    assert (model.tile, model.sizes) == (tile, sizes)
+    assert max(image.shape[2:] for image in session.seen) == (tile.height, tile.width)
 
 
-@pytest.mark.parametrize(("shapes", "function"), [("functions", "size_24x32"), ("enumerated", "nil")])
-def test_of_several_functions_the_tiles_is_run(make_artifact: MakeArtifact, tmp_path: Path, shapes: str, function: str) -> None:
-    choices = (size(8, 8), size(24, 32))
-    sizes = SizeRule(minimum=choices[0], maximum=choices[1], choices=choices)
+@pytest.mark.parametrize(
+    ("sizes", "said"),
+    [
+        (one_of((size(24, 32),)), "run at 24x32 pixels (height × width). A picture of another size is cut into tiles of that."),
+        (
+            one_of((size(8, 8), size(24, 32))),
+            "of 8x8, 24x32 pixels (height × width) is run whole.\n  Any other is cut into tiles of 24x32.",
+        ),
+        (
+            SizeRule(minimum=size(8, 8), maximum=size(24, 32)),
+            "of 8x8 to 24x32 pixels (height × width), and of 1048576 pixels at most,",
+        ),
+    ],
+)
+def test_the_app_and_its_readme_have_the_models_sizes(
+    make_artifact: MakeArtifact, tmp_path: Path, sizes: SizeRule, said: str
+) -> None:
+    folder = write_ios_kit(make_artifact(sizes=sizes), output=tmp_path / "kit").folder
+    high = sizes.maximum
+    assert high
+    whole = [2 * [each.height, each.width] for each in sizes.choices]
+    ends = [sizes.minimum.height, sizes.minimum.width, high.height, high.width]
+    assert swift_sizes(folder) == ([*whole, whole[-1]] if whole else [ends, ends])
+    assert said in (folder / "README.md").read_text(encoding="utf-8")
+
+
+def test_sizes_without_end_are_refused(make_artifact: MakeArtifact) -> None:
+    with pytest.raises(ArtifactError, match="names no largest size"):
+        read_app_model(make_artifact(sizes=SizeRule(minimum=size(1, 1))))
+
+
+@pytest.mark.parametrize(("shapes", "xcode"), [("functions", 16), ("enumerated", 15)])
+def test_of_several_functions_the_largest_is_run(make_artifact: MakeArtifact, tmp_path: Path, shapes: str, xcode: int) -> None:
+    """`functionName` came with Xcode 16: other packages must not mention it."""
+    sizes = one_of((size(8, 8), size(24, 32)))
     folder = make_artifact(sizes=sizes, options={"deployment": "ios18", "shapes": shapes})
-    assert configuration(write_ios_kit(folder, output=tmp_path / "kit").folder)["functionName"] == function
+    kit = write_ios_kit(folder, output=tmp_path / "kit").folder
+    source = (kit / "Sources" / "ToyX2" / "ModelFile.swift").read_text(encoding="utf-8")
+    readme = (kit / "README.md").read_text(encoding="utf-8")
+    assert ('configuration.functionName = "size_24x32"\n' in source, "functionName" in source) == (xcode == 16, xcode == 16)
+    assert (f"(Xcode {xcode} or later" in readme, "MLModelConfiguration.functionName" in readme) == (True, xcode == 16)
+    assert len(swift_sizes(kit)) == (2 if xcode == 16 else 3)
 
 
 @pytest.mark.parametrize(

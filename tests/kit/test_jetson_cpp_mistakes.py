@@ -4,6 +4,7 @@ See test_jetson_cpp.py for the stand-ins that the runner is compiled against.
 """
 
 import json
+import signal
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,7 @@ def test_pictures_that_are_none(nearest: Path, tmp_path: Path, data: bytes, said
         (f"{FIXED} half", [], 1, "does not take and give float32"),
         (f"{FIXED} names", [], 1, "has a tensor other"),
         ("24 32 24 32 3", [], 1, "does not give 48x64 (HxW)"),
-        ("51 16 64 80 2", [], 2, "50x90 (HxW) is too small: this engine takes 51x16"),
+        ("51 16 64 80 2", [], 1, "50x90 (HxW) is too small: this engine takes 51x16"),
         (FIXED, ["--overlap", "12"], 2, "leaves nothing of a tile of 24"),
         (FIXED, ["--tile", "0"], 2, "is none"),
         (FIXED, ["--tile", "much"], 2, "'much' is no number"),
@@ -96,6 +97,26 @@ def test_a_full_disk_at_the_end_of_a_stream(upscale: Path, tmp_path: Path) -> No
             check=False,
         )
     assert (done.returncode, b"cannot be written" in done.stderr) == (1, True)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_leaves_nothing(nearest: Path, tmp_path: Path, number: signal.Signals) -> None:
+    """While it waits for the next picture of a stream."""
+    earlier = signal.signal(signal.SIGINT, signal.default_int_handler)  # for what runs in the background may be deaf to it
+    try:
+        words: list[str | Path] = [nearest, engine(tmp_path, FIXED), "-", tmp_path / "out", "--trust"]
+        with subprocess.Popen(words, stdin=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0) as process:
+            assert process.stdin is not None
+            assert process.stderr is not None
+            process.stdin.write(netpbm(PICTURES[0]))
+            assert process.stderr.readline().startswith(b"50x90 to 100x180 (HxW)")
+            assert (tmp_path / "out.part").exists()
+            process.send_signal(number)
+            assert process.wait(timeout=20) == 130
+            assert process.stderr.read() == b"Interrupted; no half picture was left.\n"
+    finally:
+        signal.signal(signal.SIGINT, earlier)
+    assert {each.name for each in tmp_path.iterdir()} == {"model.engine"}
 
 
 def test_what_is_missing_or_too_small_here(upscale: Path, tmp_path: Path) -> None:

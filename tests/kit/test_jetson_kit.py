@@ -6,15 +6,19 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from edgesr.artifact import MANIFEST, Profile, read_artifact
+from edgesr.artifact import MANIFEST, read_artifact
 from edgesr.errors import ArtifactError
 from edgesr.kit.jetson import write_jetson_kit
+from edgesr.manifest import Profile
 from edgesr.model import Reach
+from edgesr.parity import Budget
 from edgesr.tensors import Size, SizeRule
 
 Command = Callable[..., Any]
@@ -39,7 +43,7 @@ def test_a_kit_has_all_its_parts_and_no_others(board_artifact: Path, tmp_path: P
     assert contents(kit.folder).keys() == {
         "README.md",
         "kit.json",
-        *(f"artifact/{name}" for name in ("manifest.json", "parity.npz", "toy-x2.onnx")),
+        *(f"artifact/{name}" for name in ("manifest.json", "toy-x2.onnx")),
         *(f"cpp/{name}" for name in ("CMakeLists.txt", "engine.cpp", "main.cpp", "tests/nearest.hpp", "tests/vectors.cpp")),
         *(
             f"cpp/{name}.hpp"
@@ -59,11 +63,12 @@ def test_nothing_is_left_to_fill_in(board_artifact: Path, tmp_path: Path) -> Non
     assert not [name for name, data in contents(kit.folder).items() if b"@@" in data]
 
 
-def test_the_artifact_in_it_is_whole(board_artifact: Path, tmp_path: Path) -> None:
+def test_the_artifact_in_it_is_the_export_without_what_was_recorded(board_artifact: Path, tmp_path: Path) -> None:
     kit = write_jetson_kit(board_artifact, output=tmp_path / "kit")
-    copied = read_artifact(kit.folder / "artifact")
+    copied, whole = read_artifact(kit.folder / "artifact"), read_artifact(board_artifact)
     copied.check_files()
-    assert contents(copied.folder) == contents(board_artifact)
+    assert copied.path.read_bytes() == whole.path.read_bytes()
+    assert replace(copied.manifest, files=whole.manifest.files) == whole.manifest
 
 
 def test_the_numbers_are_the_manifests(board_artifact: Path, tmp_path: Path) -> None:
@@ -108,7 +113,7 @@ def test_a_range_is_built_with_its_profile(make_board_artifact: MakeArtifact, tm
 
 
 def tensor(name: str, shape: tuple[int | str, ...]) -> Any:
-    from edgesr.artifact import TensorInfo
+    from edgesr.manifest import TensorInfo
 
     return TensorInfo(name=name, shape=shape)
 
@@ -117,7 +122,7 @@ def test_several_sizes_are_several_engines(make_board_artifact: MakeArtifact, tm
     small, large = (Profile(minimum=shape, optimum=shape, maximum=shape) for shape in ((1, 24, 32), (1, 180, 320)))
     kit = write_jetson_kit(make_board_artifact(profiles=(small, large)), output=tmp_path / "kit")
     assert kit.engines == ("model-180x320.engine", "model-24x32.engine")
-    assert "upscale.py model-180x320.engine picture.png" in readme(kit.folder)
+    assert "upscale.py model-180x320.engine tests/golden-input.png" in readme(kit.folder)
     assert "upscale.py model-180x320.engine /srv" in (kit.folder / "systemd" / "edgesr-upscale.service").read_text()
 
 
@@ -151,6 +156,35 @@ def test_it_imports_neither_edgesr_nor_pytorch_and_tensorrt_in_one_file(reposito
         imports[path.name] = {name for line in re.findall(r"^\s*(?:from|import) (\w+)", text, re.MULTILINE) for name in [line]}
     assert not {"edgesr", "torch", "onnx"} & set().union(*imports.values())
     assert {name for name, found in imports.items() if found & {"tensorrt", "pycuda"}} == {"engine.py"}
+
+
+def test_the_commands_can_be_typed_in_their_order(board_artifact: Path, tmp_path: Path) -> None:
+    kit = write_jetson_kit(board_artifact, output=tmp_path / "kit").folder
+    blocks = "\n".join(readme(kit).split("```")[1:6:2]).splitlines()
+    at = {
+        word: next(place for place, line in enumerate(blocks) if word in line) for word in ("export PATH", "-m venv", "check.py")
+    }
+    assert at["export PATH"] < at["-m venv"] < at["check.py"]
+    used = {word for line in blocks if line.startswith(("env/bin/python ", "cmake")) for word in line.split() if "/" in word}
+    made_there = {"env/bin/python", "build/upscale"}
+    assert "tests/golden-input.png" in used
+    assert all((kit / word).is_file() for word in used - made_there)
+
+
+def test_a_comparison_sees_what_is_not_float32(make_board_artifact: MakeArtifact, tmp_path: Path) -> None:
+    """Rounded pictures of two outputs that differ by noise of the size that the budget allows, and of TF32's."""
+    artifact = make_board_artifact(budget=Budget(relative_l2=1e-4, psnr_db=50))
+    kit = write_jetson_kit(artifact, output=tmp_path / "kit").folder
+    allowed = json.loads((kit / "tests" / "vectors.json").read_text())["golden"]["meanSquare"]
+    rng = np.random.default_rng(0)
+    exact = rng.uniform(0, 255, 1 << 18)
+
+    def seen(relative: float) -> float:
+        other = exact + rng.normal(0, relative * np.sqrt(np.mean(exact**2)), exact.size)
+        return float(np.mean((np.rint(other) - np.rint(exact)) ** 2))
+
+    assert seen(1e-4) < allowed < seen(5e-4)
+    assert "as close as 64.0 dB" in readme(kit)
 
 
 def test_the_readme_says_what_never_ran(board_artifact: Path, tmp_path: Path) -> None:

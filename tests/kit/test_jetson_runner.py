@@ -98,7 +98,13 @@ def test_the_reference_is_compared_with(jetson_kit: Path, make_board_artifact: M
     arrays = {"input/picture": image, "output/picture": repeated(image, 2)}
     jetson_kit = write_jetson_kit(make_board_artifact(arrays=arrays), output=tmp_path / "exact").folder
     code, out, _ = run(jetson_kit, engine(jetson_kit, FIXED), "--trust", program="check")
-    assert (code, out) == (0, "no difference against the reference, and at least 46.0 dB was promised: good\n")
+    assert (code, out) == (0, "no difference against the reference, and at least 46.5 dB was promised: good\n")
+
+
+def test_a_comparison_without_its_files_is_one_line(jetson_kit: Path) -> None:
+    (jetson_kit / "tests" / "vectors.json").write_text("{}")
+    code, _, err = run(jetson_kit, engine(jetson_kit, FIXED), "--trust", program="check")
+    assert (code, "vectors.json cannot be read" in err, len(err.splitlines())) == (1, True, 1), err
 
 
 def test_engines_that_edgesr_built_need_no_trust(jetson_kit: Path, tmp_path: Path) -> None:
@@ -144,7 +150,7 @@ def deep(path: Path) -> None:
         (PICTURES["colour.png"], {**FIXED, "scale": 3}, [], 1, "was not built from this kit's ONNX"),
         (PICTURES["colour.png"], FIXED, ["--overlap", "16"], 2, "leaves nothing of a tile of 24"),
         (PICTURES["colour.png"], FIXED, ["--tile", "0"], 2, "is none"),
-        (PICTURES["colour.png"], {**RANGE, "low": [51, 16]}, [], 2, "50x90 (HxW) is too small: this engine takes 51x16"),
+        (PICTURES["colour.png"], {**RANGE, "low": [51, 16]}, [], 1, "50x90 (HxW) is too small: this engine takes 51x16"),
         (deep, FIXED, [], 1, "of more than 8 bits"),
         (damaged, FIXED, [], 1, "Take an intact copy"),
         (lambda path: path.write_text("no picture"), FIXED, [], 1, "is no PNG, JPEG, WebP or TIFF picture"),
@@ -192,6 +198,20 @@ def test_what_is_missing_here_is_exit_code_4(jetson_kit: Path, tmp_path: Path) -
     assert (code, "missing or does not work" in err) == (4, True)
     code, _, err = run(jetson_kit, *words, STANDIN_CUDA="none")
     assert (code, "there is no GPU that CUDA can use" in err) == (4, True)
+    code, _, err = run(jetson_kit, *words, STANDIN_DRIVER="old")
+    assert (code, len(err.splitlines())) == (4, 1), err
+    assert "TensorRT cannot start: CUDA initialization failure with error: 35. The driver may be too old" in err
+
+
+@pytest.mark.parametrize("what", ["push", "Stream", "Event", "time_since", "free"])
+def test_whatever_cuda_refuses_is_one_line(jetson_kit: Path, tmp_path: Path, what: str) -> None:
+    PICTURES["small.png"](tmp_path / "a.png")
+    words = (engine(jetson_kit, FIXED), tmp_path / "a.png", tmp_path / "b.png", "--trust")
+    if what == "free":  # as after a run that failed
+        words = (engine(jetson_kit, {**FIXED, "fails": "free failed: out of memory"}), *words[1:])
+    code, _, err = run(jetson_kit, *words, STANDIN_CUDA=what)
+    assert (code, f"{what} failed: out of memory" in err, len(err.splitlines())) == (1, True, 1), err
+    assert not (tmp_path / "b.png").exists()
 
 
 def test_too_little_memory_of_the_gpu(jetson_kit: Path, tmp_path: Path) -> None:

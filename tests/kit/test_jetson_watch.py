@@ -8,8 +8,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
+from jetson_kit import command as kit_command
+from jetson_kit.errors import KitError
 from tests.kit.python_runner import FIXED, PICTURES, STANDINS, command, damaged, engine, run
 
 
@@ -54,6 +57,11 @@ def test_a_watched_folder(jetson_kit: Path, tmp_path: Path) -> None:
     assert said.endswith("Interrupted; no half picture was left.\n")
     with Image.open(outbox / "first.png") as image:
         assert image.mode == "RGBA"
+
+
+def test_a_watched_folder_that_goes_away_is_said(tmp_path: Path) -> None:
+    with pytest.raises(KitError, match="cannot be watched any more: No such file"):
+        next(kit_command._arriving(tmp_path / "gone", tmp_path))
 
 
 def test_a_watch_that_is_started_again_passes_over_what_is_done(jetson_kit: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from edgesr.artifact import MANIFEST
+from edgesr.kit.apple_modules import APPLE_MODULES
 from edgesr.tensors import FloatArray
 
 Command = Callable[..., Any]
@@ -151,6 +153,19 @@ def test_names_that_are_none_in_swift(edgesr: Command, artifact: Path, tmp_path:
     code, message = refused(edgesr, artifact, tmp_path, "--name", name)
     assert code == 2
     assert "is no name for a Swift package" in message
+
+
+@pytest.mark.parametrize("name", ["CoreML", "Network", "Foundation", "SwiftUI", "Vision", "CoreImage", "Coreml", "Any", "XCTest"])
+def test_names_that_apple_has_are_refused(edgesr: Command, artifact: Path, tmp_path: Path, name: str) -> None:
+    """In any case of letters: on a Mac's usual disk they are the same file."""
+    code, message = refused(edgesr, artifact, tmp_path, "--name", name)
+    assert (code, f"{name} cannot be the package's name" in message, f"--name My{name}" in message) == (2, True, True), message
+
+
+def test_every_framework_that_the_templates_import_is_a_name_of_apples(repository: Path) -> None:
+    templates = (repository / "edgesr" / "kit" / "templates" / "ios").rglob("*.swift")
+    imported = {name for path in templates for name in re.findall(r"^import (\w+)", path.read_text(encoding="utf-8"), re.M)}
+    assert {"CoreML", "VideoToolbox"} <= imported <= APPLE_MODULES
 
 
 def test_a_folder_of_somebody_else_is_left_alone(edgesr: Command, artifact: Path, tmp_path: Path) -> None:

@@ -123,6 +123,10 @@ class Raster:
         self.samples = [255] * (4 * width * height) if samples is None else samples
 
 
+Sizes = namedtuple("Sizes", "leastHeight leastWidth mostHeight mostWidth")
+Tiling = namedtuple("Tiling", "sizes tile overlap scale")
+
+
 def whole(start: int, stop: int) -> Iterator[Any]:
     return (Int(value) for value in range(start, stop))
 
@@ -132,8 +136,9 @@ def run(swift: str) -> dict[str, Any]:
     names: dict[str, Any] = {
         **{"Int": Int, "Double": Double, "Float": Float, "UInt8": uint8, "Raster": Raster, "whole": whole},
         "floor": math.floor,
-        "Span": namedtuple("Span", "start keepStart keepStop"),
-        "Tiling": namedtuple("Tiling", "width height overlap scale"),
+        "Span": namedtuple("Span", "start stop keepStart keepStop"),
+        "Sizes": Sizes,
+        "Tiling": Tiling,
         "Taps": namedtuple("Taps", "places weights"),
     }
     exec(compile(python_of(swift), "<swift>", "exec"), names)  # noqa: S102  # our own templates, to see what they compute
@@ -158,7 +163,8 @@ def planted(tile: Raster, scale: int) -> Raster:
 
 
 def mosaic(swift: dict[str, Any], vector: Any) -> list[int]:
-    tiling = swift["Tiling"](*(Int(vector[key]) for key in ("tileWidth", "tileHeight", "overlap", "scale")))
+    sizes = Sizes(*map(Int, (*vector["minimum"], *vector["maximum"])))
+    tiling = Tiling(sizes, *(Int(vector[key]) for key in ("tile", "overlap", "scale")))
     picture = opaque(vector["width"], vector["height"], vector["samples"])
     told: list[tuple[int, int]] = []
     result = swift["runInTiles"](
@@ -175,8 +181,16 @@ def alpha(swift: dict[str, Any], vector: Any) -> list[int]:
     return result.samples[3::4]
 
 
-def spans(swift: dict[str, Any], vector: Any) -> list[tuple[int, int, int]]:
-    return [tuple(span) for span in swift["spans"](*(Int(vector[key]) for key in ("length", "window", "overlap")))]
+def spans(swift: dict[str, Any], vector: Any) -> list[tuple[int, ...]]:
+    return [tuple(span) for span in swift["spans"](*(Int(vector[key]) for key in ("length", "least", "most", "tile", "overlap")))]
+
+
+def is_whole(swift: dict[str, Any], vector: Any) -> bool:
+    taken = [Sizes(*map(Int, sides)) for sides in vector["taken"]]
+    beyond, size = Tiling(taken[0], Int(7), Int(3), Int(2)), (Int(vector["height"]), Int(vector["width"]))
+    made = swift["plan"](*size, taken, beyond)
+    assert made in (beyond, Tiling(Sizes(*size, *size), 1, 0, 2))
+    return bool(made != beyond)
 
 
 def grey(swift: dict[str, Any], vector: Any) -> list[int]:
@@ -189,8 +203,10 @@ def differing(swift: dict[str, Any], vectors: Any) -> list[str]:
     """The kinds of vectors with which the Swift does not agree."""
     agreed = {
         "spans": all(
-            spans(swift, v) == list(zip(v["starts"], v["keepStarts"], v["keepStops"], strict=True)) for v in vectors["spans"]
+            spans(swift, v) == list(zip(*(v[key] for key in ("starts", "stops", "keepStarts", "keepStops")), strict=True))
+            for v in vectors["spans"]
         ),
+        "plans": all(is_whole(swift, v) == v["isWhole"] for v in vectors["plans"]),
         "reflections": all(
             [swift["reflected"](index, Int(v["count"])) for index in whole(0, len(v["places"]))] == v["places"]
             for v in vectors["reflections"]
@@ -222,8 +238,12 @@ def test_the_swift_gives_what_edgesr_gives(source: tuple[str, Any]) -> None:
     [
         ("let step = window - 2 * overlap", "let step = window - overlap", {"spans", "mosaics"}),
         ("while next < length - 2 * overlap", "while next < length", {"spans"}),
-        ("starts[starts.count - 1] = length - window", "starts[starts.count - 1] = next", {"spans", "mosaics"}),
-        ("+ starts[index] + window) / 2", "+ starts[index] + window + 1) / 2", {"spans", "mosaics"}),
+        ("min(starts[starts.count - 1], length - least)", "starts[starts.count - 1]", {"spans", "mosaics"}),
+        ("max(least, min(starts[index] + window, length))", "starts[index] + window", {"spans", "mosaics"}),
+        ("min(max(tile + 2 * overlap, least), most)", "most", {"spans", "mosaics"}),
+        ("(starts[index + 1] + stop) / 2", "(starts[index + 1] + stop + 1) / 2", {"spans", "mosaics"}),
+        ("height * width <= largestWhole", "height * width < largestWhole", {"plans"}),
+        ("min(max(width, sizes.leastWidth), sizes.mostWidth) == width", "width <= sizes.mostWidth", {"plans"}),
         ("return 2 * (count - 1) - place", "return 2 * count - 1 - place", {"reflections", "mosaics"}),
         ("row: Span, column: Span, scale", "column: Span, row: Span, scale", {"mosaics"}),
         ("clamped * 255 + 0.5", "clamped * 255", {"samples", "alphas"}),

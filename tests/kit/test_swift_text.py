@@ -130,6 +130,18 @@ def test_only_names_that_are_declared_are_used_across_files(texts: dict[str, str
     assert thrown == errors
 
 
+@pytest.mark.parametrize("length", [1, 2, 3, 8, 33, 300])
+def test_the_part_of_the_golden_picture_lies_in_it(texts: dict[str, str], length: int) -> None:
+    """Goldens have any size; the part is of another one where there is a smaller."""
+    source = texts["Tests/KitTests/GoldenImageTests.swift"]
+    assert "CGRect(x: 0, y: 0, width: width, height: height)" in source
+    for side in ("width", "height"):
+        (formula,) = re.findall(rf"let {side} = (.*source\.{side}.*)", source)
+        part = eval(formula.replace(f"source.{side}", "length").replace("/", "//"))  # noqa: S307  # our own template
+        assert 1 <= part <= length
+        assert part < length or length < 3
+
+
 def test_every_template_is_installed(repository: Path) -> None:
     package = repository / "edgesr"
     patterns = tomllib.loads((repository / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["edgesr"]

@@ -37,7 +37,8 @@ def modules(repository: Path) -> dict[str, Path]:
     package = repository / "edgesr"
     folders = [package, *(package / name for name in LAYERS[1:])]
     files = {path for folder in folders for path in folder.rglob("*.py")}
-    files.remove(package / "__init__.py")  # the front door, which leads to every layer
+    for door in ("__init__.py", "__main__.py"):
+        files.remove(package / door)  # the front doors, which lead to every layer
     return {".".join(path.relative_to(repository).with_suffix("").parts).removesuffix(".__init__"): path for path in files}
 
 

@@ -1,11 +1,13 @@
 """Choosing a runtime for an artifact, and what it says when it cannot."""
 
+import logging
 import subprocess
 import sys
 from dataclasses import replace
 
 import pytest
 
+from edgesr import backends
 from edgesr import runtimes as package
 from edgesr.artifact import Artifact
 from edgesr.errors import ArtifactError, BackendMissingError, UnknownNameError, UsageError
@@ -42,6 +44,22 @@ def test_a_file_that_is_no_model_is_an_artifact_error(vapsr_s: Artifact) -> None
     broken = replace(vapsr_s, manifest=replace(vapsr_s.manifest, artifact="parity.npz"))
     with pytest.raises(ArtifactError, match=r"cannot load parity\.npz"):
         open_artifact(broken)
+
+
+def test_what_coremltools_says_at_its_import_is_silenced_and_nothing_else(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backends, "available", lambda _: True)
+    for _ in range(2):
+        backends.require("coremltools", extra="coreml", what="reading a package")
+    caplog.set_level(logging.WARNING, logger="coremltools")
+    logger = logging.getLogger("coremltools")
+    logger.warning("%s version %s has not been tested with coremltools. You may run into unexpected errors.", "Torch", "9.9")
+    for name in ("_MLModelProxy", "_MLComputePlanProxy"):
+        logger.warning(f"Failed to load {name}: No module named 'coremltools.libcoremlpython'")
+    logger.warning("the weights are gone")
+    on_a_mac = sys.platform == "darwin"
+    assert [record.getMessage()[:7] for record in caplog.records] == [*(2 * ["Failed "] if on_a_mac else []), "the wei"]
 
 
 def test_finding_the_runtimes_brings_neither_pytorch_nor_anything_optional() -> None:

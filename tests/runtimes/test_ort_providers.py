@@ -161,8 +161,9 @@ def test_a_session_that_is_refused(planted: type[Planted], text: str, kind: type
 
 def test_the_provider_that_was_asked_for_must_be_the_first(planted: type[Planted]) -> None:
     """TensorRT's provider that does not come up leaves CUDA's, which is not what was asked for."""
-    with pytest.raises(BackendMissingError, match=f"{TENSORRT} did not come up"):
+    with pytest.raises(BackendMissingError, match=f"{TENSORRT} did not come up") as caught:
         open_on_gpu(b"", [Provider(name=TENSORRT, options={}), cuda()], session_options(Options()))
+    assert 'TensorRT 10, not 11: pip install "edgesr[ort-tensorrt]"' in caught.value.hint
 
 
 def test_placement_by_the_real_thing(vapsr_s: Artifact) -> None:
@@ -188,8 +189,9 @@ def test_the_tensorrt_runtime_needs_tensorrt(vapsr_s: Artifact) -> None:
 
     if available("tensorrt"):
         pytest.skip("TensorRT is installed")
-    with pytest.raises(BackendMissingError, match="needs the package tensorrt"):
+    with pytest.raises(BackendMissingError, match="needs the package tensorrt") as caught:
         open_artifact(vapsr_s, runtime="ort-tensorrt")
+    assert "edgesr[ort-tensorrt]" in caught.value.hint, "pip would bring TensorRT 11, which ONNX Runtime cannot load"
 
 
 def test_the_tensorrt_runtime_keeps_engines_in_the_users_cache(
@@ -221,6 +223,19 @@ def test_the_tensorrt_runtime_keeps_engines_in_the_users_cache(
 class _Settings:
     def __init__(self) -> None:
         self.settings: dict[str, str] = {}
+
+
+def test_a_tensorrt_that_cannot_be_loaded(vapsr_s: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from edgesr.runtimes import ort_tensorrt
+
+    def refuse(name: str) -> None:
+        raise ImportError("libnvinfer.so.10: cannot open shared object file")
+
+    monkeypatch.setenv("EDGESR_CACHE", str(tmp_path))
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "0")
+    monkeypatch.setattr("importlib.import_module", refuse)
+    with pytest.raises(BackendMissingError, match=r"cannot be loaded: libnvinfer\.so\.10"):
+        ort_tensorrt._open(vapsr_s, Options(device="cuda"))
 
 
 def test_a_cache_that_cannot_be_written(vapsr_s: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,21 +39,6 @@ CASES = {
         "m = ReduceMean <keepdims = 0> (input, axes)\nb = Reshape (m, flat)\noutput = Conv (input, w, b)",
         {"axes": [2, 3], "flat": [4], "w": noise(4, 4, 1, 1)},
     ),
-    "transposed conv": (MAP, "output = ConvTranspose (input, w)", {"w": noise(4, 3, 3, 2)}),
-    "transposed conv, strides": (
-        MAP,
-        "output = ConvTranspose <strides = [2, 3], pads = [1, 0, 0, 1]> (input, w, b)",
-        {"w": noise(4, 3, 3, 4), "b": noise(3)},
-    ),
-    "transposed conv, groups": (MAP, "output = ConvTranspose <group = 2, strides = [2, 2]> (input, w)", {"w": noise(4, 3, 2, 2)}),
-    "gemm": ((5, 4), "output = Gemm (input, w)", {"w": noise(4, 3)}),
-    "gemm, all of it": (
-        (4, 5),
-        "output = Gemm <transA = 1, transB = 1, alpha = 0.5, beta = 2.0> (input, w, b)",
-        {"w": noise(3, 4), "b": noise(3)},
-    ),
-    "gemm, one bias": ((5, 4), "output = Gemm (input, w, b)", {"w": noise(4, 3), "b": noise(1)}),
-    "gemm, a row of biases": ((5, 4), "output = Gemm (input, w, b)", {"w": noise(4, 3), "b": noise(1, 3)}),
     "matmul by a matrix, two axes": ((5, 4), "output = MatMul (input, w)", {"w": noise(4, 3)}),
     "matmul by a matrix, three axes": ((2, 5, 4), "output = MatMul (input, w)", {"w": noise(4, 3)}),
     "matmul by a matrix, a map": ((1, 5, 6, 4), "output = MatMul (input, w)", {"w": noise(4, 3)}),
@@ -88,22 +73,6 @@ REFUSED = {
     "padding by ONNX": (
         (MAP, 'output = Conv <auto_pad = "SAME_UPPER"> (input, w)', {"w": noise(2, 4, 3, 3)}),
         "'NOTSET', 'VALID'",
-    ),
-    "computed weights": (
-        ((4, 4), "w = Transpose (input)\noutput = Gemm (input, w)", {}),
-        "its weights follow from the picture",
-    ),
-    "biases for each row": (
-        ((5, 4), "output = Gemm (input, w, b)", {"w": noise(4, 3), "b": noise(5, 3)}),
-        "its biases are 5x3, supported: one for each column",
-    ),
-    "output padding": (
-        (MAP, "output = ConvTranspose <strides = [2, 2], output_padding = [1, 0]> (input, w)", {"w": noise(4, 3, 3, 3)}),
-        "output_padding is [1, 0], supported: 0",
-    ),
-    "output shape": (
-        (MAP, "output = ConvTranspose <output_shape = [9, 8]> (input, w)", {"w": noise(4, 3, 3, 3)}),
-        "output_shape is [9, 8]",
     ),
 }
 

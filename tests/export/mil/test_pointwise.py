@@ -13,14 +13,10 @@ def noise(*shape: int) -> FloatArray:
 
 
 MAP = (1, 4, 7, 6)
-POSITIVE = "p = Abs (input)\n"
 
 CASES = {
-    **{
-        kind.lower(): (MAP, f"output = {kind} (input)", {})
-        for kind in ("Abs", "Cos", "Erf", "Exp", "Identity", "Neg", "Relu", "Sigmoid", "Sin", "Tanh")
-    },
-    "sqrt": (MAP, f"{POSITIVE}output = Sqrt (p)", {}),
+    "identity": (MAP, "output = Identity (input)", {}),
+    "sigmoid": (MAP, "output = Sigmoid (input)", {}),
     **{
         f"{kind.lower()}, a number": (MAP, f"output = {kind} (input, c)", {"c": np.float32(1.5)})
         for kind in ("Add", "Div", "Mul", "Sub")
@@ -30,20 +26,18 @@ CASES = {
         for kind in ("Add", "Div", "Mul", "Sub")
     },
     **{
-        f"{kind.lower()}, of a constant": (MAP, f"p = Exp (input)\noutput = {kind} (c, p)", {"c": noise(1, 4, 1, 6)})
+        f"{kind.lower()}, of a constant": (MAP, f"p = Sigmoid (input)\noutput = {kind} (c, p)", {"c": noise(1, 4, 1, 6)})
         for kind in ("Add", "Div", "Mul", "Sub")
     },
     **{
         f"{kind.lower()}, computed and repeated": (
             MAP,
-            f"m = ReduceMax (input, axes)\noutput = {kind} (input, m)",
+            f"p = Sigmoid (input)\nm = ReduceMean (p, axes)\noutput = {kind} (input, m)",
             {"axes": [2, 3]},
         )
         for kind in ("Add", "Div", "Mul", "Sub")
     },
     "add of the same": (MAP, "output = Add (input, input)", {}),
-    "pow": (MAP, f"{POSITIVE}output = Pow (p, c)", {"c": np.float32(1.5)}),
-    "a square": (MAP, "output = Pow (input, c)", {"c": np.float32(2)}),
     "gelu": (MAP, "output = Gelu (input)", {}),
     "gelu, exact": (MAP, 'output = Gelu <approximate = "none"> (input)', {}),
     "gelu, by tanh": (MAP, 'output = Gelu <approximate = "tanh"> (input)', {}),
@@ -64,22 +58,21 @@ CASES = {
     "layer normalisation, two axes": (MAP, "output = LayerNormalization <axis = -2> (input, g)", {"g": noise(7, 6)}),
     "layer normalisation, one weight": (MAP, "output = LayerNormalization <axis = 2> (input, g)", {"g": noise(1)}),
     **{
-        f"{kind}, {axes}{', kept' if keep else ''}": (
+        f"mean, {axes}{', kept' if keep else ''}": (
             MAP,
-            f"output = {kind} <keepdims = {keep}> (input, axes)",
+            f"output = ReduceMean <keepdims = {keep}> (input, axes)",
             {"axes": np.asarray(axes, dtype=np.int64)},
         )
-        for kind in ("ReduceMean", "ReduceSum", "ReduceMax")
         for axes in ([2, 3], [-1], [0, 1])
         for keep in (0, 1)
     },
-    "ReduceMean of everything": (MAP, "output = ReduceMean (input)", {}),
-    "ReduceSum of nothing": (
+    "mean of everything": (MAP, "output = ReduceMean (input)", {}),
+    "mean of nothing": (
         MAP,
-        "output = ReduceSum <noop_with_empty_axes = 1> (input, axes)",
+        "output = ReduceMean <noop_with_empty_axes = 1> (input, axes)",
         {"axes": np.zeros(0, dtype=np.int64)},
     ),
-    "ReduceMax, no axes": (MAP, "output = ReduceMax (input, axes)", {"axes": np.zeros(0, dtype=np.int64)}),
+    "mean, no axes": (MAP, "output = ReduceMean (input, axes)", {"axes": np.zeros(0, dtype=np.int64)}),
 }
 
 
@@ -90,7 +83,7 @@ def test_the_saved_package_computes_what_onnx_runtime_does(name: str, outputs: d
 
 
 REFUSED = {
-    "another activation": ((MAP, "output = Mish (input)", {}), "no operator of ONNX but these is lowered: Abs, Add,"),
+    "another activation": ((MAP, "output = Mish (input)", {}), "no operator of ONNX but these is lowered: Add, Concat,"),
     "another domain": ((MAP, "output = com.microsoft.Gelu (input)", {}), "no operator of com.microsoft but these is lowered: "),
     "the statistics of a normalisation": (
         (MAP, "output, mean = LayerNormalization (input, g)", {"g": noise(6)}),

@@ -1,11 +1,12 @@
 """In place of TensorRT: engines that repeat pixels. It shows how the kit's runner uses the calls, not that they work.
 
 An engine's file is JSON, as in {"low": [24, 32], "high": [24, 32], "scale": 2}. More may be there: `names`, `dtype`; `fails`, the
-message with which every run does; `refuses`, the one with which it is not loaded.
+message with which every run does; `refuses`, the one with which it is not loaded. STANDIN_DRIVER=old keeps it from starting.
 """
 
 import enum
 import json
+import os
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,9 @@ class ILogger:
 class Runtime:
     def __init__(self, logger: ILogger) -> None:
         self.logger = logger
+        if os.environ.get("STANDIN_DRIVER") == "old":
+            logger.log(ILogger.Severity.ERROR, "CUDA initialization failure with error: 35")
+            raise TypeError("pybind11::init(): factory function returned nullptr")
 
     def deserialize_cuda_engine(self, serialized_engine: bytes) -> "ICudaEngine | None":
         self.logger.log(ILogger.Severity.WARNING, "this is worth no line")

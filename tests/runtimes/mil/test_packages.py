@@ -54,6 +54,45 @@ def test_half_precision_is_rounded_where_it_is_declared(workshop: Any, evaluate:
     np.testing.assert_array_equal(rounded, rounded.astype(np.float16).astype(np.float32))
 
 
+_ROUNDED = {
+    "add": lambda mb, x: mb.add(x=x, y=np.float32(0.3)),
+    "conv": lambda mb, x: mb.conv(x=x, weight=_WEIGHT, pad_type="valid"),
+    "gelu": lambda mb, x: mb.gelu(x=x, mode="EXACT"),
+    "layer_norm": lambda mb, x: mb.layer_norm(x=x, axes=[1], gamma=np.full(3, 1.1, np.float32)),
+    "leaky_relu": lambda mb, x: mb.leaky_relu(x=x, alpha=np.float32(0.3)),
+    "matmul": lambda mb, x: mb.matmul(x=x, y=x, transpose_y=True),
+    "mul": lambda mb, x: mb.mul(x=x, y=np.float32(0.3)),
+    "real_div": lambda mb, x: mb.real_div(x=x, y=np.float32(0.3)),
+    "reduce_mean": lambda mb, x: mb.reduce_mean(x=x, axes=[2, 3], keep_dims=True),
+    "sigmoid": lambda mb, x: mb.sigmoid(x=x),
+    "softmax": lambda mb, x: mb.softmax(x=x, axis=-1),
+    "sub": lambda mb, x: mb.sub(x=x, y=np.float32(0.3)),
+}
+
+
+@pytest.mark.parametrize("name", _ROUNDED)
+def test_every_operator_that_computes_is_rounded(name: str, workshop: Any, evaluate: Any) -> None:
+    """Its input is a half already, so that only its own rounding can make the difference."""
+    x = (np.random.default_rng(2).standard_normal(_SHAPE).astype(np.float16) * np.float16(3)).astype(np.float32)
+    package = workshop.package(_ROUNDED[name], _SHAPE, half=True)
+    (exact,), (rounded,) = (evaluate(package, x, rounding=each) for each in ("none", "declared"))
+    np.testing.assert_array_equal(rounded, exact.astype(np.float16).astype(np.float32))
+    assert np.abs(exact - rounded).max() > 0
+
+
+def test_rounding_a_result_leaves_what_it_was_made_of(workshop: Any, evaluate: Any) -> None:
+    """A cast's result may lie in its operand's memory; what else reads the operand reads it unrounded."""
+    x = np.random.default_rng(3).random(_SHAPE, dtype=np.float32)
+
+    def build(mb: Any, x: Any) -> Any:
+        half = mb.cast(x=mb.cast(x=x, dtype="fp16"), dtype="fp32")
+        return mb.sub(x=x, y=half)
+
+    (lost,) = evaluate(workshop.package(build, _SHAPE), x, rounding="declared")
+    np.testing.assert_allclose(lost, x - x.astype(np.float16).astype(np.float32), atol=1e-7)
+    assert np.abs(lost).max() > 1e-5
+
+
 def test_single_precision_is_never_rounded(workshop: Any, evaluate: Any) -> None:
     x = np.random.default_rng(0).random(_SHAPE, dtype=np.float32)
     package = workshop.package(_network, _SHAPE)

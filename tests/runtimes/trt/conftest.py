@@ -14,8 +14,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[3]))  # for tests.runtimes.trt.…, where pytest was not started by `python -m`
 
-from edgesr.artifact import Artifact, FileInfo, Manifest, Profile, TensorInfo, read_artifact, write_manifest
+from edgesr.artifact import Artifact, read_artifact, write_manifest
 from edgesr.files import sha256_of
+from edgesr.manifest import FileInfo, Manifest, Profile, TensorInfo
 from edgesr.model import Reach
 from edgesr.parity import Budget, Difference, Edge
 from edgesr.recorded import RECORDED, write_recorded

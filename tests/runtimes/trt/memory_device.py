@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgesr.artifact import Profile
 from edgesr.errors import DeviceError
+from edgesr.manifest import Profile
 from edgesr.runtimes._trt.device import DeviceMemoryError
 
 Work = Callable[[], None]

@@ -12,7 +12,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-from edgesr.artifact import Profile
+from edgesr.manifest import Profile
 from tests.runtimes.trt.memory_device import MemoryDevice, RepeatingEngine, RepeatingExecution
 
 

@@ -126,6 +126,21 @@ def test_a_damaged_cache_is_made_anew_and_that_is_said(
     assert cache.read_bytes() == b"times"
 
 
+def test_times_that_cannot_be_kept_cost_no_engine(
+    edgesr: Command, make_artifact: MakeArtifact, board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, data: bytes) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr("edgesr.runtimes._trt.timing.write_whole", refuse)
+    artifact = make_artifact()
+    done = edgesr("build", artifact.folder)
+    assert done.code == 0, done.err
+    assert "Warning: cannot write the timing cache" in done.err
+    assert "Read-only file system; the next build measures again" in done.err
+    assert [name.rpartition(".")[2] for name in engines(artifact)] == ["engine", "json"]
+
+
 def test_an_interrupt_stops_the_build_and_leaves_nothing(edgesr: Command, make_artifact: MakeArtifact, board: Board) -> None:
     board.trt.steps, board.trt.pause = 1000, 0.01
     artifact = make_artifact()

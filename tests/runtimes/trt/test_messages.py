@@ -27,6 +27,12 @@ from edgesr.runtimes._trt.messages import OUT_OF_MEMORY, Messages, failure
             DeviceError,
             "or for another GPU",
         ),
+        (
+            "[optimizer.cpp::computeCosts::3728] Error Code 10: Could not find any implementation for node /a due to "
+            "insufficient workspace. See verbose log for requested sizes.",
+            DeviceError,
+            "a layer needs more scratch memory than it was allowed",
+        ),
     ],
 )
 def test_known_failures_have_a_remedy_of_their_own(said: str, kind: type[EdgesrError], expected: str) -> None:

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgesr.artifact import Artifact, digest
+from edgesr.artifact import Artifact
 from edgesr.errors import ArtifactError, UsageError
 from edgesr.files import sha256_of
+from edgesr.manifest import digest
 from edgesr.runtime import RuntimeSession
 from edgesr.runtimes import open_artifact, runtimes
 from edgesr.runtimes._trt.engines import Here, usable_engines
-from edgesr.runtimes._trt.versions import how_to_install
 from tests.runtimes.trt.conftest import Board, MakeArtifact
 from tests.runtimes.trt.planted_tensorrt import plan
 
@@ -37,6 +37,13 @@ def engine(artifact: Artifact) -> Path:
 
 def opened(artifact: Artifact) -> RuntimeSession:
     return open_artifact(artifact, runtime="tensorrt")
+
+
+def ran(artifact: Artifact) -> RuntimeSession:
+    """A session after its first picture, which is when the engine is loaded."""
+    session = opened(artifact)
+    session.run(np.zeros((1, 3, 8, 8), np.float32))
+    return session
 
 
 def test_a_picture_goes_through(edgesr: Command, built: Artifact, tmp_path: Path) -> None:
@@ -65,10 +72,21 @@ def test_the_artifact_is_verified_in_it(edgesr: Command, built: Artifact) -> Non
 
 
 def test_settings_name_the_engine_and_tensorrt(built: Artifact) -> None:
-    settings = opened(built).settings
-    assert settings["TensorRT"] == "10.13.3.9"
-    assert settings["engines"] == engine(built).stem
-    assert settings["TF32"] == "no"
+    session = ran(built)
+    assert session.settings["TensorRT"] == "10.13.3.9"
+    assert session.settings["engine"] == engine(built).stem
+    assert session.settings["TF32"] == "no"
+
+
+def test_of_engines_for_one_shape_the_newest_runs(edgesr: Command, built: Artifact) -> None:
+    for words, tf32 in ((["--tf32"], "yes"), (["--again"], "no"), (["--tf32", "--again"], "yes")):
+        assert edgesr("build", built.folder, *words).code == 0
+        assert ran(built).settings["TF32"] == tf32
+    found = edgesr("build", built.folder)
+    assert "There already" in found.out
+    assert "was built later than" in found.err
+    assert found.err.count(".engine") == 2
+    assert edgesr("build", built.folder, "--tf32").err == ""
 
 
 def test_there_is_no_engine_yet(make_artifact: MakeArtifact, board: Board) -> None:
@@ -108,7 +126,7 @@ def test_a_changed_engine_is_not_loaded(built: Artifact, board: Board) -> None:
     engine(built).write_bytes(engine(built).read_bytes() + b" ")
     with pytest.raises(ArtifactError, match="was changed after the build") as caught:
         opened(built)
-    assert "--again" in caught.value.hint
+    assert f"rm '{engine(built).with_suffix('')}'.*" in caught.value.hint
 
 
 def test_a_lost_engine_is_said(edgesr: Command, built: Artifact, board: Board) -> None:
@@ -142,15 +160,24 @@ def test_a_damaged_manifest_is_said(built: Artifact, board: Board, change: str) 
         path.write_text(json.dumps({**changed[change], **({} if change == "digest" else {"digest": digest(changed[change])})}))
     else:
         path.write_text(change)
-    with pytest.raises(ArtifactError, match=r"cannot be read|is about") as caught:
+    with pytest.raises(ArtifactError, match=r"is no manifest of an engine|is about") as caught:
         opened(built)
-    assert "--again" in caught.value.hint
+    assert f"rm '{engine(built).with_suffix('')}'.*" in caught.value.hint
+
+
+def test_an_engine_of_other_shapes_than_its_manifest_says(built: Artifact, board: Board) -> None:
+    path = engine(built).with_suffix(".json")
+    data = json.loads(path.read_text())
+    data["profile"]["maximum"] = [1, 4096, 4096]
+    path.write_text(json.dumps({**data, "digest": digest(data)}))
+    with pytest.raises(ArtifactError, match="takes other shapes than its manifest says"):
+        ran(built)
 
 
 def test_an_engine_that_tensorrt_refuses(built: Artifact, board: Board) -> None:
     board.trt.loads, board.trt.says = False, ["IRuntime::deserializeCudaEngine: Error Code 1: Serialization (bad magic)"]
     with pytest.raises(Exception, match=r"cannot be loaded: Error Code 1: Serialization \(bad magic\)"):
-        opened(built)
+        ran(built)
 
 
 def test_an_engine_that_is_not_what_its_manifest_says(built: Artifact, board: Board) -> None:
@@ -160,7 +187,7 @@ def test_an_engine_that_is_not_what_its_manifest_says(built: Artifact, board: Bo
     data["sha256"] = sha256_of(path)
     path.with_suffix(".json").write_text(json.dumps({**data, "digest": digest(data)}))
     with pytest.raises(ArtifactError, match="has other inputs and outputs"):
-        opened(built)
+        ran(built)
 
 
 def test_an_artifact_for_another_target_is_refused(vapsr_s: Artifact, board: Board) -> None:
@@ -178,13 +205,13 @@ def test_it_is_nobodys_default(vapsr_s: Artifact, board: Board) -> None:
 def test_without_tensorrt_the_commands_are_told(
     edgesr: Command, make_artifact: MakeArtifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edgesr.runtimes._trt.versions.available", lambda _: False)
+    monkeypatch.setattr("edgesr.backends.available", lambda _: False)
     artifact = make_artifact("16x24,8x8")
     done = edgesr("build", artifact.folder, "--workspace", 256)
     assert done.code == 4
     folder = str(artifact.folder)
-    assert "TensorRT is not installed" in done.err
-    assert how_to_install() in done.err
+    assert "runtime tensorrt needs the package tensorrt, which is not installed" in done.err
+    assert 'pip install "edgesr[tensorrt]"' in done.err
     assert done.err.count("trtexec '--onnx=") == 4
     assert (
         f"trtexec '--onnx={folder}/toy-x2.onnx' '--saveEngine={folder}/engines/toy-x2-1x16x24-fp32.engine' "
@@ -192,6 +219,27 @@ def test_without_tensorrt_the_commands_are_told(
         "--memPoolSize=workspace:256M --minShapes=input:1x3x16x24 --optShapes=input:1x3x16x24 --maxShapes=input:1x3x16x24"
     ) in done.err
     assert not (artifact.folder / "engines").exists()
+
+
+def test_a_jetson_hears_of_its_own_tensorrt_wherever_it_is_missing(
+    edgesr: Command, make_artifact: MakeArtifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "nv_tegra_release").write_text("# R36")
+    monkeypatch.setattr("edgesr.backends._ON_JETSON", tmp_path / "nv_tegra_release")
+    monkeypatch.setattr("edgesr.backends.available", lambda _: False)
+    artifact = make_artifact()
+    for words in (["build", artifact.folder], ["verify", artifact.folder, "--runtime", "tensorrt"]):
+        done = edgesr(*words)
+        assert (done.code, "runtime tensorrt needs the package tensorrt" in done.err) == (4, True), done.err
+        assert "comes with JetPack" in done.err
+        assert "edgesr[tensorrt]" not in done.err
+
+
+def test_an_export_does_not_replace_what_engines_were_built_from(edgesr: Command, built: Artifact) -> None:
+    done = edgesr("export", "vapsr-s", "--target", "tensorrt", "-o", built.folder)
+    assert (done.code, "holds engines that were built from the artifact there" in done.err) == (1, True), done.err
+    assert f"rm -r '{built.folder / 'engines'}'" in done.err
+    assert engine(built).exists()
 
 
 def test_trtexec_of_11_is_strongly_typed_by_itself_and_fixed_files_take_no_shapes(

@@ -1,11 +1,14 @@
 """The session's logic on a device of plain memory: what is kept, what is allocated, what is captured, what is said."""
 
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from edgesr.errors import DeviceError, SizeError, UsageError
+from edgesr.bench.worker import Worker
+from edgesr.errors import DeviceError, NoEngineError, SizeError, UsageError
 from edgesr.runtimes._trt.device import DeviceMemoryError
 from edgesr.runtimes._trt.session import Runnable, TensorrtSession, TimedBound
 from edgesr.tensors import FloatArray
@@ -17,7 +20,11 @@ def session(
     *shapes: str, device: MemoryDevice | None = None, sizes: str = "1x1..4096x4096", **engine: Any
 ) -> tuple[TensorrtSession, MemoryDevice]:
     device = device or MemoryDevice()
-    runnables = [Runnable(engine=RepeatingEngine(device, profile(shape), **engine), profile=profile(shape)) for shape in shapes]
+    profiles = [profile(shape) for shape in shapes]
+    runnables = [
+        Runnable(load=partial(RepeatingEngine, device, each, **engine), profile=each, facts={"engine": shape})
+        for shape, each in zip(shapes, profiles, strict=True)
+    ]
     return TensorrtSession(runnables, device, manifest(sizes), {"TensorRT": "none"}, folder="DIR"), device
 
 
@@ -108,6 +115,20 @@ def test_what_is_bound_keeps_its_output_and_tells_the_devices_time() -> None:
     assert device.allocations == before
 
 
+@pytest.mark.parametrize(("capturable", "said"), [(True, "used"), (False, "not used: this cannot be captured")])
+def test_the_bench_gets_events_memory_and_the_graphs_fate(capturable: bool, said: str, tmp_path: Path) -> None:
+    worker = Worker("", {}, "")
+    worker.session, _ = session("8x8..64x64", device=MemoryDevice(capturable=capturable))
+    assert worker.settings({})["settings"]["CUDA graphs"] == "from the second run of a shape on"
+    np.save(tmp_path / "image.npy", picture(16, 24))
+    assert worker.first({"image": tmp_path / "image.npy"})["device_mb"]["TensorRT session, input"] > 0
+    timed = worker.time({"untimed": 1, "runs": 3})
+    assert timed["device_ns"] == [2_500_000] * 3
+    assert len(timed["ns"]) == 3
+    assert worker.again({"runs": 1})["device_mb"] == worker.session.device_mb()
+    assert worker.settings({})["settings"] == {"TensorRT": "none", "engine": "8x8..64x64", "CUDA graphs": said}
+
+
 def test_it_tells_what_it_holds_of_the_device() -> None:
     taken, device = session("8x8..64x64")
     taken.run(picture(64, 64))
@@ -126,13 +147,26 @@ def test_the_engine_for_the_very_size_is_taken_before_the_one_for_a_range() -> N
     assert taken.sizes.description == "8x8 to 64x64"
 
 
+def test_an_engine_is_loaded_when_a_picture_needs_it_and_the_settings_name_it() -> None:
+    taken, device = session("8x8..64x64", "16x16", "16x16")
+    assert not taken._engines, "loaded before anything runs"
+    taken.run(picture(16, 16))
+    taken.bind(picture(16, 16))
+    assert list(taken._engines) == [1], "the first of two for the same size, and no other"
+    assert taken.settings["engine"] == "16x16"
+    taken.run(picture(17, 16))
+    assert taken.settings["engine"] == "16x16, 8x8..64x64"
+    assert device.live
+
+
 def test_several_single_sizes_are_choices() -> None:
     taken, _ = session("16x16", "24x32")
     assert taken.sizes.description == "16x16, 24x32"
     image = picture(24, 32)
     np.testing.assert_array_equal(taken.run(image), larger(image))
-    with pytest.raises(SizeError, match="16x16, 24x32 \\(HxW\\) only, not 20x20") as caught:
+    with pytest.raises(NoEngineError, match="16x16, 24x32 \\(HxW\\) only, not 20x20") as caught:
         taken.run(picture(20, 20))
+    assert caught.value.exit_code == 1
     assert "edgesr build DIR --size 20x20" in caught.value.hint
 
 
@@ -140,7 +174,8 @@ def test_a_size_that_the_artifact_does_not_take_either_is_to_be_exported() -> No
     taken, _ = session("16x16", sizes="16x16")
     with pytest.raises(SizeError, match="16x16 \\(HxW\\) only, not 20x20") as caught:
         taken.run(picture(20, 20))
-    assert "Export with dynamic sizes or with --size 20x20" in caught.value.hint
+    assert caught.value.exit_code == 2
+    assert "Export with --size 20x20" in caught.value.hint
 
 
 def test_batches_go_one_by_one_through_an_engine_for_one_picture() -> None:
@@ -163,7 +198,7 @@ def test_what_tensorrt_says_becomes_one_error() -> None:
     taken, device = session("8x8..64x64")
     engine = RepeatingEngine(device, profile("8x8..64x64"))
     engine.fails = True
-    failing = TensorrtSession([Runnable(engine=engine, profile=engine.profile)], device, manifest(), {}, folder="DIR")
+    failing = TensorrtSession([Runnable(load=lambda: engine, profile=engine.profile)], device, manifest(), {}, folder="DIR")
     with pytest.raises(DeviceError) as caught:
         failing.run(picture(16, 16))
     assert caught.value.message == ("the engine failed: Error Code 1: Cuda Runtime (an illegal memory access was encountered)")
@@ -185,7 +220,7 @@ def test_an_engine_that_asks_for_its_largest_size_always_is_to_be_built_anew() -
     device = MemoryDevice(total=1 << 20)
     engine = RepeatingEngine(device, profile("8x8..512x512"))
     engine.resizes = False
-    taken = TensorrtSession([Runnable(engine=engine, profile=engine.profile)], device, manifest(), {}, folder="DIR")
+    taken = TensorrtSession([Runnable(load=lambda: engine, profile=engine.profile)], device, manifest(), {}, folder="DIR")
     with pytest.raises(DeviceMemoryError) as caught:
         taken.run(picture(64, 64))
     assert "probably fits: edgesr build DIR --size" in caught.value.hint

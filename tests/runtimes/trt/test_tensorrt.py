@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgesr.artifact import Artifact, Profile, TensorInfo, files_in, read_artifact, write_manifest
+from edgesr.artifact import Artifact, files_in, read_artifact, write_manifest
 from edgesr.errors import BackendMissingError, DeviceError, EdgesrError
+from edgesr.manifest import Profile, TensorInfo
 from edgesr.runtimes import open_artifact
 from edgesr.runtimes._trt.cuda import CudaDevice
 from edgesr.runtimes._trt.loading import here, load

@@ -1,6 +1,6 @@
 """Memory of a device that is none: allocations by their address, copies that happen at once, and a look at what was left behind.
 
-STANDIN_MEMORY is how many bytes the device has; STANDIN_CUDA=none takes it away.
+STANDIN_MEMORY is how many bytes the device has; STANDIN_CUDA=none takes it away, another word is the class or method that fails.
 """
 
 import atexit
@@ -21,6 +21,11 @@ class Error(Exception):
 
 class MemoryError(Error):
     """No memory is left."""
+
+
+def _may_fail(what: str) -> None:
+    if os.environ.get("STANDIN_CUDA") == what:
+        raise Error(f"{what} failed: out of memory")
 
 
 def init() -> None:
@@ -44,10 +49,11 @@ class Device:
 
 class Context:
     def push(self) -> None:
+        _may_fail("push")
         _contexts.append(self)
 
     def pop(self) -> None:
-        assert not allocated, "memory outlives its context"
+        assert not allocated or os.environ.get("STANDIN_CUDA") == "free", "memory outlives its context"
         _contexts.remove(self)
 
 
@@ -69,6 +75,7 @@ class DeviceAllocation:
 
     def free(self) -> None:
         del allocated[self._address]
+        _may_fail("free")
 
 
 def mem_alloc(count: int) -> DeviceAllocation:
@@ -82,15 +89,22 @@ def pagelocked_empty(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
 class Stream:
     handle = 77
 
+    def __init__(self) -> None:
+        _may_fail("Stream")
+
     def synchronize(self) -> None:
         assert _contexts, "no context is current"
 
 
 class Event:
+    def __init__(self) -> None:
+        _may_fail("Event")
+
     def record(self, stream: Stream) -> None:
         assert stream.handle == Stream.handle
 
     def time_since(self, event: "Event") -> float:
+        _may_fail("time_since")
         return 1.5
 
 

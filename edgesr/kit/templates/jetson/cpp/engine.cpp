@@ -1,4 +1,5 @@
-// TensorRT's C++ API as versions 10 and 11 share it, and CUDA's runtime. Never compiled or run by edgesr: see the README.
+// TensorRT's C++ API as versions 10 and 11 share it, and CUDA's runtime. Never compiled against TensorRT's own headers, nor run with it:
+// see the README.
 
 #include "engine.hpp"
 
@@ -182,7 +183,7 @@ void Engine::Parts::prepare(Size wanted) {
     size = Size{0, 0};
     if (!sizes.takes(wanted)) {
         throw Error(
-            Code::usage,
+            Code::error,
             "this engine takes " + sizes.minimum.text() + " to " + sizes.maximum.text() + " (HxW), not " + wanted.text(),
             "Ask for another --tile, or build one for this size.");
     }

@@ -1,4 +1,4 @@
-// An engine in TensorRT 10 or 11. Never compiled or run by edgesr: see the README.
+// An engine in TensorRT 10 or 11. Never compiled against TensorRT's own headers, nor run with it: see the README.
 
 #pragma once
 

@@ -1,6 +1,10 @@
 // upscale ENGINE IN OUT: enlarge a picture, or a stream of pictures, on this machine's GPU.
 
+#include <unistd.h>
+
+#include <atomic>
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <exception>
@@ -71,13 +75,36 @@ Asked parse(const std::vector<std::string>& words) {
     return asked;
 }
 
+// The result's file while it is not whole.
+std::atomic<const char*> unfinished{nullptr};
+
+// For signals: it does only what is allowed there. A handler that sets a flag would not end a read that waits for a picture.
+extern "C" void interrupted(int) {
+    if (const char* part = unfinished) {
+        unlink(part);
+    }
+    const char said[] = "Interrupted; no half picture was left.\n";
+    [[maybe_unused]] const auto written = write(STDERR_FILENO, said, sizeof said - 1);
+    _exit(130);
+}
+
+void heed_interrupts() {
+    for (const int number : {SIGINT, SIGTERM}) {
+        if (std::signal(number, interrupted) == SIG_IGN) {  // as a shell starts what is to run in the background
+            std::signal(number, SIG_IGN);
+        }
+    }
+}
+
 // The result's file, under another name until it is whole; what is not finished goes. Pipes and devices are written to as they are.
 class Whole {
 public:
     explicit Whole(const std::string& path)
-        : path_(path), part_(std::filesystem::exists(path) && !std::filesystem::is_regular_file(path) ? "" : path + ".part"),
-          file_(part_.empty() ? path_ : part_, std::ios::binary) {
+        : path_(path), part_(std::filesystem::exists(path) && !std::filesystem::is_regular_file(path) ? "" : path + ".part") {
+        unfinished = part_.empty() ? nullptr : part_.c_str();
+        file_.open(part_.empty() ? path_ : part_, std::ios::binary);
         if (!file_) {
+            unfinished = nullptr;
             throw Error(Code::error, path + " cannot be written", "Name a folder that is there and that you may write to.");
         }
     }
@@ -86,6 +113,7 @@ public:
         if (!part_.empty()) {
             std::filesystem::remove(part_, ignored);
         }
+        unfinished = nullptr;
     }
     Whole(const Whole&) = delete;
     Whole& operator=(const Whole&) = delete;
@@ -162,6 +190,7 @@ int main(int count, char** words) {
             std::cout << kUsage;
             return 0;
         }
+        heed_interrupts();
         run(parse(all));
         return 0;
     } catch (const Error& error) {

@@ -165,7 +165,7 @@ Planes upscaled(Network& network, const Planes& picture, const std::optional<Til
     const int scale = network.scale();
     if (!sizes.fixed() && (size.height < least.height || size.width < least.width)) {
         throw Error(
-            Code::usage, size.text() + " (HxW) is too small: this engine takes " + least.text() + " and larger",
+            Code::error, size.text() + " (HxW) is too small: this engine takes " + least.text() + " and larger",
             "Take a larger picture.");
     }
     const Span all_rows{0, size.height, 0, size.height}, all_columns{0, size.width, 0, size.width};

@@ -3,16 +3,17 @@
 enum Configuration {
     /// The model's file in this package's resources, without its suffix.
     static let modelName = "@@MODEL_NAME@@"
-    /// Of the model's files.
+    /// Of the names and contents of the model's files: the first 16 digits of a SHA-256.
     static let modelHash = "@@MODEL_HASH@@"
-    /// Of a model with a function for each of several sizes, the one for the size below.
-    static let functionName: String? = @@FUNCTION@@
     static let inputName = "@@INPUT@@"
     static let outputName = "@@OUTPUT@@"
     static let scale = @@SCALE@@
-    /// The size that the model is run at, in input pixels, margins included.
-    static let tileWidth = @@TILE_WIDTH@@
-    static let tileHeight = @@TILE_HEIGHT@@
-    /// The margin on each side of a tile, in input pixels.
-    static let overlap = @@OVERLAP@@
+    /// The sizes at which a picture is run whole.
+    static let sizes = [
+        @@SIZES@@
+    ]
+    /// How a picture of another size is cut.
+    static let tiling = Tiling(
+        sizes: @@TILES@@,
+        tile: @@TILE@@, overlap: @@OVERLAP@@, scale: @@SCALE@@)
 }

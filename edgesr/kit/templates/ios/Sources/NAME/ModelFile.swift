@@ -7,10 +7,7 @@ import Foundation
 func loadModel(computeUnits: MLComputeUnits) throws -> MLModel {
     let configuration = MLModelConfiguration()
     configuration.computeUnits = computeUnits
-    if let function = Configuration.functionName, #available(iOS 18.0, macOS 15.0, *) {
-        configuration.functionName = function
-    }
-    if let compiled = Bundle.module.url(forResource: Configuration.modelName, withExtension: "mlmodelc") {
+@@FUNCTION@@    if let compiled = Bundle.module.url(forResource: Configuration.modelName, withExtension: "mlmodelc") {
         return try MLModel(contentsOf: compiled, configuration: configuration)
     }
     guard let package = Bundle.module.url(forResource: Configuration.modelName, withExtension: "mlpackage") else {
@@ -31,7 +28,7 @@ func loadModel(computeUnits: MLComputeUnits) throws -> MLModel {
     return try MLModel(contentsOf: kept, configuration: configuration)
 }
 
-/// Where the compiled model is kept between launches: under the hash of the model, so that an update of the app makes a new one.
+/// Where the compiled model is kept between launches: under the hash of the model, so that another model is compiled anew.
 private func placeOfCompiledModel() throws -> URL {
     let caches = try FileManager.default.url(for: .cachesDirectory, in: .userDomainMask, appropriateFor: nil, create: true)
     return caches.appendingPathComponent("\(Configuration.modelName)-\(Configuration.modelHash).mlmodelc")

@@ -32,21 +32,21 @@ public final class Upscaler {
     public var largestResult = 64_000_000
 
     private let network: Network
-    private let tiling: Tiling
+    private let taken: [Sizes]
+    private let beyond: Tiling
 
     /// Load the model of this package.
     ///
     /// - Parameter computeUnits: where Core ML may run it.
     public convenience init(computeUnits: MLComputeUnits = .all) throws {
-        try self.init(
-            computeUnits: computeUnits, tileWidth: Configuration.tileWidth, tileHeight: Configuration.tileHeight)
+        try self.init(computeUnits: computeUnits, taken: Configuration.sizes, beyond: Configuration.tiling)
     }
 
-    /// With tiles of another size that the model takes, margins included.
-    init(computeUnits: MLComputeUnits, tileWidth: Int, tileHeight: Int) throws {
+    /// For pictures that are run whole at the sizes `taken`, and cut as `beyond` says at others.
+    init(computeUnits: MLComputeUnits, taken: [Sizes], beyond: Tiling) throws {
         network = try Network(model: loadModel(computeUnits: computeUnits))
-        tiling = Tiling(
-            width: tileWidth, height: tileHeight, overlap: Configuration.overlap, scale: Configuration.scale)
+        self.taken = taken
+        self.beyond = beyond
     }
 
     /// The picture, `scale` times as wide and high.
@@ -66,6 +66,7 @@ public final class Upscaler {
         }
         let kind = try PictureKind(of: image)
         let source = try Raster(image, kind: kind)
+        let tiling = plan(height: source.height, width: source.width, taken: taken, beyond: beyond)
         var result = try runInTiles(source, tiling: tiling, progress: progress, network: network.run)
         if kind.isGrey {
             makeGrey(&result)

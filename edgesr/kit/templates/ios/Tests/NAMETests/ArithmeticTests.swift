@@ -7,10 +7,23 @@ import XCTest
 final class ArithmeticTests: XCTestCase {
     func testSpans() throws {
         for vector in try Vectors.read().spans {
-            let made = spans(along: vector.length, window: vector.window, overlap: vector.overlap)
-            XCTAssertEqual(made.map { $0.start }, vector.starts, "length \(vector.length), window \(vector.window)")
+            let made = spans(
+                along: vector.length, least: vector.least, most: vector.most, tile: vector.tile, overlap: vector.overlap)
+            XCTAssertEqual(made.map { $0.start }, vector.starts, "length \(vector.length), at most \(vector.most)")
+            XCTAssertEqual(made.map { $0.stop }, vector.stops)
             XCTAssertEqual(made.map { $0.keepStart }, vector.keepStarts)
             XCTAssertEqual(made.map { $0.keepStop }, vector.keepStops)
+        }
+    }
+
+    func testPlans() throws {
+        for vector in try Vectors.read().plans {
+            let taken = vector.taken.map { sizes(from: [$0[0], $0[1]], to: [$0[2], $0[3]]) }
+            let beyond = Tiling(sizes: taken[0], tile: 7, overlap: 3, scale: 2)
+            let made = plan(height: vector.height, width: vector.width, taken: taken, beyond: beyond)
+            let size = [vector.height, vector.width]
+            let whole = Tiling(sizes: sizes(from: size, to: size), tile: 1, overlap: 0, scale: 2)
+            XCTAssertEqual(made, vector.isWhole ? whole : beyond, "\(vector.height)×\(vector.width) of \(vector.taken)")
         }
     }
 
@@ -49,7 +62,10 @@ final class ArithmeticTests: XCTestCase {
     func testMosaics() throws {
         for vector in try Vectors.read().mosaics {
             let tiling = Tiling(
-                width: vector.tileWidth, height: vector.tileHeight, overlap: vector.overlap, scale: vector.scale)
+                sizes: sizes(from: vector.minimum, to: vector.maximum),
+                tile: vector.tile,
+                overlap: vector.overlap,
+                scale: vector.scale)
             let picture = Raster(width: vector.width, height: vector.height, colours: vector.samples)
             var told: [Int] = []
             let result = runInTiles(
@@ -63,6 +79,11 @@ final class ArithmeticTests: XCTestCase {
             XCTAssertEqual(told, Array(0..<told.count))
         }
     }
+}
+
+/// From one height and width to another.
+func sizes(from least: [Int], to most: [Int]) -> Sizes {
+    return Sizes(leastHeight: least[0], leastWidth: least[1], mostHeight: most[0], mostWidth: most[1])
 }
 
 /// A network whose result depends on the place in the tile and on the whole tile, so that every wrong pixel shows: output pixel

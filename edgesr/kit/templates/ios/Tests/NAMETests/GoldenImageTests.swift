@@ -13,7 +13,10 @@ final class GoldenImageTests: XCTestCase {
         let source = try readPicture("golden-input")
         let expected = try readPicture("golden-output")
         // The processor alone, which every Mac has and which gives the same each time.
-        let upscaler = try Upscaler(computeUnits: .cpuOnly, tileWidth: golden.width, tileHeight: golden.height)
+        let whole = Sizes(
+            leastHeight: golden.height, leastWidth: golden.width, mostHeight: golden.height, mostWidth: golden.width)
+        let tiling = Tiling(sizes: whole, tile: 1, overlap: 0, scale: Upscaler.scale)
+        let upscaler = try Upscaler(computeUnits: .cpuOnly, taken: [], beyond: tiling)
         let result = try upscaler.upscale(source)
         XCTAssertEqual(result.width, Upscaler.scale * source.width)
         XCTAssertEqual(result.height, Upscaler.scale * source.height)
@@ -22,10 +25,12 @@ final class GoldenImageTests: XCTestCase {
 
     func testPictureOfAnotherSizeIsTaken() throws {
         let source = try readPicture("golden-input")
-        let part = try XCTUnwrap(source.cropping(to: CGRect(x: 0, y: 0, width: 33, height: 21)))
+        let width = (2 * source.width + 2) / 3
+        let height = (source.height + 1) / 2
+        let part = try XCTUnwrap(source.cropping(to: CGRect(x: 0, y: 0, width: width, height: height)))
         let result = try Upscaler(computeUnits: .cpuOnly).upscale(part)
-        XCTAssertEqual(result.width, 33 * Upscaler.scale)
-        XCTAssertEqual(result.height, 21 * Upscaler.scale)
+        XCTAssertEqual(result.width, width * Upscaler.scale)
+        XCTAssertEqual(result.height, height * Upscaler.scale)
     }
 
     func testResultsThatAreTooLargeAreRefused() throws {

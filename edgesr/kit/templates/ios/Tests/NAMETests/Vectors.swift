@@ -4,6 +4,7 @@ import Foundation
 
 struct Vectors: Decodable {
     let spans: [SpanVector]
+    let plans: [PlanVector]
     let reflections: [ReflectionVector]
     let samples: [SampleVector]
     let lumas: [LumaVector]
@@ -18,11 +19,22 @@ struct Vectors: Decodable {
 
 struct SpanVector: Decodable {
     let length: Int
-    let window: Int
+    let least: Int
+    let most: Int
+    let tile: Int
     let overlap: Int
     let starts: [Int]
+    let stops: [Int]
     let keepStarts: [Int]
     let keepStops: [Int]
+}
+
+/// Whether a model that takes these sizes (the least height and width, the most) runs a picture whole.
+struct PlanVector: Decodable {
+    let height: Int
+    let width: Int
+    let taken: [[Int]]
+    let isWhole: Bool
 }
 
 /// The pixels that stand for pixels 0, 1, 2 … of an axis of `count`.
@@ -51,12 +63,14 @@ struct AlphaVector: Decodable {
     let enlarged: [UInt8]
 }
 
-/// A picture (red, green, blue for each pixel) through `PlantedNetwork` in tiles, and what has to come out.
+/// A picture (red, green, blue for each pixel) through the planted network in tiles from the minimum to the maximum (height,
+/// width), and what has to come out.
 struct MosaicVector: Decodable {
     let width: Int
     let height: Int
-    let tileWidth: Int
-    let tileHeight: Int
+    let minimum: [Int]
+    let maximum: [Int]
+    let tile: Int
     let overlap: Int
     let scale: Int
     let samples: [UInt8]

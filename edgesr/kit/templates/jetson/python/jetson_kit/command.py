@@ -33,11 +33,20 @@ def open_engine(path: Path, model: Model, trusted: bool) -> contextlib.AbstractC
 def main(words: list[str], open_network: Open = open_engine) -> int:
     """Run the command and return its exit code: 0 ok, 1 error, 2 usage, 4 something is missing here, 130 interrupted."""
     asked = _parser().parse_args(words)
-    try:
+
+    def work() -> int:
         model = read_model()
         _check(asked)
         with open_network(asked.engine, model, asked.trust) as network:
             return _run(asked, model, network)
+
+    return exit_code_of(work)
+
+
+def exit_code_of(work: Callable[[], int]) -> int:
+    """What `work` returns; mistakes and interrupts become one line and their exit code."""
+    try:
+        return work()
     except KitError as error:
         print(f"Error: {error}", file=sys.stderr)
         return error.exit_code
@@ -127,7 +136,10 @@ def _arriving(source: Path, destination: Path, *, seconds: float = 1.0) -> Itera
     last: dict[Path, tuple[int, int]] = {}
     done: dict[Path, tuple[int, int]] = {}
     while True:
-        now = {path: (stat.st_size, stat.st_ctime_ns) for path, stat in _stats(source)}
+        try:
+            now = {path: (stat.st_size, stat.st_ctime_ns) for path, stat in _stats(source)}
+        except OSError as error:
+            raise KitError(f"{source} cannot be watched any more: {error.strerror}", "Make the folder again.") from error
         ready = [path for path in sorted(now) if now[path] == last.get(path) != done.get(path)]
         done |= {path: now[path] for path in ready}
         last = now

@@ -1,5 +1,6 @@
 """An engine in TensorRT 10 or 11; PyCUDA for the context, memory, the stream and events. Never run by edgesr: see the README."""
 
+import contextlib
 from pathlib import Path
 from types import TracebackType
 
@@ -7,11 +8,12 @@ import numpy as np
 import pycuda.driver as cuda
 import tensorrt as trt
 
-from jetson_kit.errors import KitError, MissingError, UsageError
+from jetson_kit.errors import KitError, MissingError
 from jetson_kit.model import Machine, Model, read_engine
 from jetson_kit.tiles import FloatArray, Size
 
 FOREIGN = "It was not built from this kit's ONNX file."
+OLD = "The driver may be too old for this TensorRT: see nvidia-smi, or tegrastats."
 SMALLER = "Run smaller tiles, as --tile 128, or close other programs."
 
 
@@ -27,12 +29,12 @@ class Messages(trt.ILogger):
         if severity in (trt.ILogger.Severity.ERROR, trt.ILogger.Severity.INTERNAL_ERROR):
             self.errors.append(msg)
 
-    def failure(self, what: str) -> KitError:
+    def failure(self, what: str, kind: type[KitError] = KitError, hint: str = "") -> KitError:
         """An error that names the first thing that went wrong since the last one."""
         said, self.errors = self.errors, []
         reason = said[0].strip() if said else "TensorRT gave no reason"
         memory = any("memory" in each.lower() for each in said)
-        return KitError(f"{what}: {reason}", SMALLER if memory else "")
+        return kind(f"{what}: {reason}", SMALLER if memory else hint)
 
 
 class Buffers:
@@ -73,23 +75,34 @@ class Engine:
         major, minor = device.compute_capability()
         machine = Machine(tensorrt=trt.__version__, gpu=device.name(), capability=f"{major}.{minor}")
         data = read_engine(path, model, machine, trusted=trusted)
-        self._cuda = device.retain_primary_context()
-        self._cuda.push()
+        try:
+            self._cuda = device.retain_primary_context()
+            self._cuda.push()
+        except cuda.Error as error:
+            raise KitError(f"CUDA cannot start on {device.name()}: {error}", SMALLER) from error
         try:
             self._load(path, data)
+        except cuda.Error as error:
+            self.close()
+            raise KitError(f"CUDA failed while {path} was loaded: {error}", SMALLER) from error
         except BaseException:
             self.close()
             raise
 
     def _load(self, path: Path, data: bytes) -> None:
-        self._runtime = trt.Runtime(self._messages)
-        self._engine = self._runtime.deserialize_cuda_engine(data)
-        if self._engine is None:
+        try:
+            self._runtime = trt.Runtime(self._messages)
+        except TypeError as error:  # what the bindings make of a constructor that returns nothing
+            raise self._messages.failure("TensorRT cannot start", MissingError, OLD) from error
+        engine: trt.ICudaEngine | None = self._runtime.deserialize_cuda_engine(data)
+        if engine is None:
             raise self._messages.failure(f"{path} is no engine for TensorRT {trt.__version__} and this GPU")
+        self._engine = engine
         self._check_tensors(path)
-        self._context = self._engine.create_execution_context()
-        if self._context is None:
+        context: trt.IExecutionContext | None = engine.create_execution_context()
+        if context is None:
             raise self._messages.failure(f"{path} cannot be run")
+        self._context = context
         self._stream = cuda.Stream()
         self._begin, self._end = cuda.Event(), cuda.Event()
 
@@ -110,7 +123,7 @@ class Engine:
         size = Size(*image.shape[2:])
         if not all(low <= side <= high for low, side, high in zip(self.minimum, size, self.maximum, strict=True)):
             takes = f"this engine takes {self.minimum} to {self.maximum} (HxW), not {size}"
-            raise UsageError(takes, "Ask for another --tile, or build one for this size.")
+            raise KitError(takes, "Ask for another --tile, or build one for this size.")
         try:
             if self._buffers is None or self._buffers.shape != image.shape:
                 self._prepare(image.shape)
@@ -124,11 +137,11 @@ class Engine:
             self._end.record(self._stream)
             cuda.memcpy_dtoh_async(buffers.host_output, buffers.device_output, self._stream)
             self._stream.synchronize()
+            self.milliseconds = float(self._end.time_since(self._begin))
         except cuda.MemoryError as error:
             raise KitError(f"the GPU has not enough memory for {size} (HxW)", SMALLER) from error
         except cuda.Error as error:
             raise KitError(f"CUDA failed at {size} (HxW): {error}") from error
-        self.milliseconds = float(self._end.time_since(self._begin))
         return buffers.host_output
 
     def _prepare(self, shape: tuple[int, ...]) -> None:
@@ -151,11 +164,16 @@ class Engine:
             buffers.free()
 
     def close(self) -> None:
-        """Free everything while CUDA's context is there; once closed it does not run."""
-        self._free()
+        """Free everything while CUDA's context is there; once closed it does not run.
+
+        After a run that failed CUDA may refuse this, too: what failed first is what counts.
+        """
+        with contextlib.suppress(cuda.Error):
+            self._free()
         for name in ("_context", "_engine", "_runtime", "_begin", "_end", "_stream"):
             self.__dict__.pop(name, None)
-        self._cuda.pop()
+        with contextlib.suppress(cuda.Error):
+            self._cuda.pop()
 
     def __enter__(self) -> "Engine":
         return self

@@ -11,7 +11,7 @@ class KitError(Exception):
 
 
 class UsageError(KitError):
-    """What was asked for does not fit together, or not the engine."""
+    """What was asked for does not fit together."""
 
     exit_code = 2
 

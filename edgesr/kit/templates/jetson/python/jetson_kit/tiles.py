@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from jetson_kit.errors import UsageError
+from jetson_kit.errors import KitError, UsageError
 
 FloatArray = NDArray[np.float32]
 """As a picture (1,3,H,W) RGB with 0 black and 1 white."""
@@ -114,7 +114,7 @@ def upscaled(network: Network, image: FloatArray, tiling: Tiling | None) -> Floa
     """
     size, least, most, scale = Size(*image.shape[2:]), network.minimum, network.maximum, network.scale
     if least != most and (size.height < least.height or size.width < least.width):
-        raise UsageError(f"{size} (HxW) is too small: this engine takes {least} and larger", "Take a larger picture.")
+        raise KitError(f"{size} (HxW) is too small: this engine takes {least} and larger", "Take a larger picture.")
     if tiling is None:
         return network.run(image)
     rows = spans(size.height, least.height, most.height, tiling)

@@ -1,0 +1,39 @@
+"""Names that a Swift package must not have: it could then not import what Apple calls so, and neither could the app around it."""
+
+_NAMES = """
+Accelerate Accessibility AccessorySetupKit Accounts ActivityKit AdAttributionKit AddressBook AddressBookUI AdServices
+AdSupport AlarmKit Any AppClip AppIntents AppKit AppleArchive AppleScriptKit ApplicationServices AppTrackingTransparency
+ARKit AssetsLibrary AudioToolbox AudioUnit AuthenticationServices AutomaticAssessmentConfiguration Automator AVFAudio
+AVFoundation AVKit AVRouting BackgroundAssets BackgroundTasks BrowserEngineCore BrowserEngineKit BrowserKit Builtin
+BusinessChat CallKit CarKey CarPlay CFNetwork Charts Cinematic ClassKit ClockKit CloudKit Cocoa CollaborationKit ColorSync
+Combine CompositorServices Contacts ContactsUI CoreAudio CoreAudioKit CoreAudioTypes CoreBluetooth CoreData CoreFoundation
+CoreGraphics CoreHaptics CoreHID CoreImage CoreLocation CoreLocationUI CoreMedia CoreMediaIO CoreMIDI CoreML CoreMotion
+CoreNFC CoreServices CoreSpotlight CoreTelephony CoreText CoreTransferable CoreVideo CoreWLAN CreateML CreateMLComponents
+CryptoKit CryptoTokenKit Cxx Darwin DataDetection DeveloperToolsSupport DeviceActivity DeviceCheck
+DeviceDiscoveryExtension DeviceDiscoveryUI DiskArbitration Dispatch Distributed DockKit DriverKit EventKit EventKitUI
+ExecutionPolicy ExposureNotification ExtensionFoundation ExtensionKit ExternalAccessory FamilyControls FileProvider
+FileProviderUI FinanceKit FinanceKitUI FinderSync ForceFeedback Foundation FoundationModels FSKit GameController GameKit
+GameplayKit GameSave GeoToolbox GLKit GLUT GroupActivities GSS HealthKit HealthKitUI HomeKit Hypervisor ICADevices
+IdentityLookup IdentityLookupUI ImageCaptureCore ImageIO ImagePlayground InputMethodKit InstallerPlugins InstantMessage
+Intents IntentsUI IOBluetooth IOBluetoothUI IOKit IOSurface IOUSBHost JavaNativeFoundation JavaRuntimeSupport
+JavaScriptCore JournalingSuggestions Kerberos Kernel LatentSemanticMapping LDAP LightweightCodeRequirements
+LinkPresentation LiveCommunicationKit LocalAuthentication LocalAuthenticationEmbeddedUI LockedCameraCapture MachO MailKit
+ManagedApp ManagedSettings ManagedSettingsUI MapKit Matter MatterSupport MediaAccessibility MediaExtension MediaLibrary
+MediaPlayer MediaSetup MediaToolbox Messages MessageUI Metal MetalFX MetalKit MetalPerformanceShaders
+MetalPerformanceShadersGraph MetricKit MLCompute MobileCoreServices ModelIO MultipeerConnectivity MusicKit NaturalLanguage
+NearbyInteraction Network NetworkExtension NewsstandKit NotificationCenter ObjectiveC Observation OpenAL OpenCL
+OpenDirectory OpenGL OpenGLES OSAKit OSLog PackageDescription ParavirtualizedGraphics PassKit PCSC PDFKit PencilKit
+PermissionKit PHASE Photos PhotosUI PreferencePanes Protocol ProximityReader PushKit PushToTalk QTKit Quartz QuartzCore
+QuickLook QuickLookThumbnailing QuickLookUI RealityFoundation RealityKit RegexBuilder RelevanceKit ReplayKit RoomPlan
+SafariServices SafetyKit SceneKit ScreenCaptureKit ScreenSaver ScreenTime ScriptingBridge Security SecurityFoundation
+SecurityInterface SecurityUI Self SensitiveContentAnalysis SensorKit ServiceManagement ShaderGraph SharedWithYou
+SharedWithYouCore ShazamKit Social SoundAnalysis Spatial Speech SpriteKit StickerKit StoreKit StoreKitTest Swift
+SwiftCompilerPlugin SwiftData SwiftOnoneSupport SwiftShims SwiftUI SwiftUICore Symbols Synchronization SyncServices System
+SystemConfiguration SystemExtensions TabularData Tcl Telephony TelephonyMessagingKit Testing ThreadNetwork TipKit Tk
+Translation TranslationUIProvider TVMLKit TVServices TVUIKit TWAIN Twitter Type UIKit UIUtilities UniformTypeIdentifiers
+UserNotifications UserNotificationsUI VideoDecodeAcceleration VideoSubscriberAccount VideoToolbox Virtualization Vision
+VisionKit WatchConnectivity WatchKit WeatherKit WebKit WidgetKit WiFiAware WorkoutKit XcodeKit XCTest XCUIAutomation
+"""
+
+APPLE_MODULES = frozenset(_NAMES.split())
+"""The frameworks of Apple's systems, the modules that come with Swift, and Swift's own words that begin with a capital letter."""
