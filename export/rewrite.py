@@ -106,6 +106,24 @@ def rewrites() -> Registry[Rewrite]:
     return found
 
 
+_WITHOUT = {
+    "DFT": "no_fft",
+    "If": "static_control_flow",
+    "Loop": "static_control_flow",
+    "Resize": "no_bicubic",
+    "STFT": "no_fft",
+    "Scan": "static_control_flow",
+}
+"""ONNX operator -> the trait of a network that does without it."""
+
+
+def what_helps(operator: str, trait: str = "") -> str:
+    """The trait (or that given) by which a network does without the ONNX operator, and the rewrites for it; empty if unknown."""
+    wanted = trait or _WITHOUT.get(operator, "")
+    serving = sorted(name for name, rewrite in rewrites().items() if wanted in rewrite.serves)
+    return f"A rewrite for {wanted} helps ({TRAITS[wanted]}): {', '.join(serving)}. " if serving else ""
+
+
 def plan(needs: Collection[str], *, without: Collection[str] = ()) -> tuple[Step, ...]:
     """The rewrites that serve any of the `needs`, in an order that keeps every `after`; `without` leaves rewrites out.
 

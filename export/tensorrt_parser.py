@@ -19,6 +19,7 @@ from onnx import TensorProto
 from edgesr.errors import ExportError
 from edgesr.export.constant_factors import CONVOLUTIONS
 from edgesr.export.onnx_graph import REWRITE_KEY, all_nodes
+from edgesr.export.rewrite import what_helps
 
 _TABLE = "tensorrt-onnx-operators-10.0.json"
 _MOST_AXES = 8
@@ -65,7 +66,7 @@ def check_parser(model: onnx.ModelProto) -> None:
             raise ExportError(
                 f"{node.op_type} {node.name or node.output[0]}, {made or 'of the network as it was written'}, is not for "
                 f"TensorRT {table['tensorrt']}'s parser: {reason}",
-                hint="See which rewrites apply: edgesr plan MODEL --target tensorrt",
+                hint=f"{what_helps(node.op_type)}See which rewrites apply: edgesr plan MODEL --target tensorrt",
             )
 
 
@@ -94,7 +95,7 @@ def _refusal(node: onnx.NodeProto, tensors: _Tensors, table: Mapping[str, Any]) 
         return f"it is of {node.domain}, supported: ONNX's own operators"
     known = table["operators"].get(node.op_type)
     if known is None:
-        return f"there is no such operator, supported: {', '.join(table['operators'])}"
+        return f"there is no such operator among the {len(table['operators'])} that it takes"
     if node.op_type in _LOOPS:
         return "loops and branches cost fusion; supported: what is written out"
     if "restrictions" in known and node.op_type not in _RESTRICTIONS:
@@ -118,7 +119,7 @@ def _constant(*inputs: tuple[int, str]) -> Callable[[onnx.NodeProto, _Tensors], 
     def check(node: onnx.NodeProto, tensors: _Tensors) -> str:
         for number, what in inputs:
             if len(node.input) > number and node.input[number] and node.input[number] not in tensors.constants:
-                return f"its {what} follow from the picture or its size, supported: a constant"
+                return f"its {what} must be constant, not computed from the picture or its size"
         return ""
 
     return check

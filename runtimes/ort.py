@@ -113,7 +113,11 @@ def _enough_memory(shape: tuple[int, ...]) -> Iterator[None]:
         if "failed to allocate memory" not in str(error).lower() and "out of memory" not in str(error).lower():
             raise
         batch, _, height, width = shape
-        raise MemoryError(f"the device has not enough for {height}x{width} pixels{f' {batch} times' * (batch > 1)}") from error
+        many = f" {batch} times" * (batch > 1)
+        smaller = (
+            f"{-(-height // 2)}x{-(-width // 2)} takes about a quarter, as in edgesr upscale --tile {-(-max(height, width) // 2)}"
+        )
+        raise MemoryError(f"the device has not enough for {height}x{width} pixels{many}; {smaller}") from error
 
 
 def session_options(wanted: Options) -> "onnxruntime.SessionOptions":

@@ -54,7 +54,7 @@ def _unforeseen(error: Exception, output: Output) -> int:
         said = f": {str(error).splitlines()[0]}" if str(error) else ""
         output.error(
             f"there is not enough memory for this{said}",
-            "Take a smaller size or fewer pixels at a time; --help names the options.",
+            "Take a smaller size, or for pictures smaller tiles: edgesr upscale --tile 128; --help names the options.",
         )
         return 1
     if isinstance(error, OSError):

@@ -16,7 +16,7 @@ import onnx
 
 from edgesr.errors import ExportError
 from edgesr.export.onnx_graph import REWRITE_KEY
-from edgesr.export.rewrite import TRAITS
+from edgesr.export.rewrite import what_helps
 
 SECONDS = 3600
 """How long the compiler may take for one chip; EDGESR_QNN_SECONDS says otherwise."""
@@ -29,14 +29,6 @@ _SUFFIX = re.compile(r"_token_\d+$")
 """What ONNX Runtime appends to names where it turns the layout of maps."""
 
 _MOST_AXES = 5
-_HELP = {
-    "DFT": "no_fft",
-    "Loop": "static_control_flow",
-    "Scan": "static_control_flow",
-    "If": "static_control_flow",
-    "Resize": "no_bicubic",
-}
-"""Operator -> the trait of a network without it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,8 +106,7 @@ def _refusal(refused: Sequence[tuple[str, str]], trace: dict[str, Any], chip: st
     told = reasons.get(name, "").partition(f"{operator} node")[0].rstrip(".")
     reason = "QNN's validation refuses it" if told in ("", "Failed to add node") else told
     more = f"; and {len(refused) - 1} more" if len(refused) > 1 else ""
-    trait = "max_rank_5" if any(len(shape) > _MOST_AXES for shape in shapes) else _HELP.get(operator)
-    helps = f"What helps is a rewrite that serves {trait} ({TRAITS[trait]}). " if trait else ""
+    helps = what_helps(operator, "max_rank_5" if any(len(shape) > _MOST_AXES for shape in shapes) else "")
     return ExportError(
         f"{operator} {name}{seen}, {made}, cannot run on the NPU of {chip}: {reason}{more}",
         hint=f"{helps}See which rewrites apply: edgesr plan MODEL --target qnn",

@@ -10,7 +10,7 @@ from edgesr.errors import DeviceError, EdgesrError, ExportError
 from edgesr.manifest import Manifest, Profile
 from edgesr.progress import Progress
 from edgesr.runtimes._trt.driver import Driver
-from edgesr.runtimes._trt.memory import in_proportion, tile_within
+from edgesr.runtimes._trt.memory import engine_for, in_proportion, tile_within
 from edgesr.runtimes._trt.messages import OUT_OF_MEMORY, Messages, failure, listener
 from edgesr.runtimes._trt.recipe import BuildOptions
 from edgesr.runtimes._trt.timing import use_cache
@@ -161,10 +161,9 @@ def too_little_memory(manifest: Manifest, profile: Profile, said: str) -> Device
     asked, free = _REQUESTED.search(said), Driver().free_bytes()
     size = Size(height=height, width=width)
     fitting = in_proportion(size, int(asked[1]), free) if asked and free else Size(height=height // 2 or 1, width=width // 2 or 1)
-    one_size = f"edgesr export {manifest.model} --scale {manifest.scale} --target tensorrt --size {fitting}"
-    command = one_size if manifest.sizes.fixed else f"edgesr build DIR --size {fitting}"
     return DeviceError(
         f"there is not enough device memory to build for {size} (HxW): {said}",
-        hint=f"{fitting} probably fits: {command}, then edgesr upscale --tile {tile_within(fitting, manifest.reach)}\n"
+        hint=f"{fitting} probably fits: {engine_for(fitting, manifest)}, "
+        f"then edgesr upscale --tile {tile_within(fitting, manifest.reach)}\n"
         "Or allow less scratch memory: edgesr build DIR --workspace 1024",
     )

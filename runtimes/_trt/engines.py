@@ -139,6 +139,8 @@ def read_manifest(path: Path) -> EngineManifest:
         shapes = {name: tuple(shape) for name, shape in data["profile"].items()}
         known = {field.name: data[field.name] for field in fields(EngineManifest)}
         manifest = EngineManifest(**{**known, "profile": Profile(**shapes)})
+        if not isinstance(manifest.date, str) or not isinstance(manifest.options, dict):
+            raise TypeError("its date or options are of another kind")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ArtifactError(f"{path} is no manifest of an engine: {error}", hint=_delete(path)) from error
     if manifest.engine != path.with_suffix(".engine").name:

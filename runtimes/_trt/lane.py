@@ -177,7 +177,7 @@ class Lane:
         fitting = None if self._limits.fixed else largest_that_fits(self._limits, needs_of, free)
         build = fitting is None  # of one size, or an engine whose contexts ask for the memory of its largest size at every size
         fitting = fitting or in_proportion(size, needed, free)
-        return too_large(size, fitting, self._manifest.reach, cause, build=build)
+        return too_large(size, fitting, self._manifest, cause, build=build)
 
 
 def _view(memory: NDArray[np.uint8], dtype: "np.dtype[Any]", shape: Shape) -> NDArray[Any]:

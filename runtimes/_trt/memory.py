@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from edgesr.manifest import Manifest
 from edgesr.model import Reach
 from edgesr.runtimes._trt.device import DeviceMemoryError
 from edgesr.tensors import Size, SizeRule
@@ -38,16 +39,24 @@ def in_proportion(size: Size, needed_bytes: int, free_bytes: int) -> Size:
     return Size(height=side, width=side)
 
 
-def too_large(size: Size, fitting: Size, reach: Reach, cause: DeviceMemoryError, *, build: bool) -> DeviceMemoryError:
+def too_large(size: Size, fitting: Size, manifest: Manifest, cause: DeviceMemoryError, *, build: bool) -> DeviceMemoryError:
     """The error for a size whose memory is not there. build: whether an engine for the one that fits must be built first."""
-    tiles = f"edgesr upscale --tile {tile_within(fitting, reach)}"
-    steps = f"edgesr build DIR --size {fitting}, then {tiles}" if build else tiles
+    tiles = f"edgesr upscale --tile {tile_within(fitting, manifest.reach)}"
+    steps = f"{engine_for(fitting, manifest)}, then {tiles}" if build else tiles
     return DeviceMemoryError(
         asked_bytes=cause.asked_bytes,
         free_bytes=cause.free_bytes,
         size=str(size),
         hint=f"{fitting} {'probably ' * build}fits: {steps}\nWhat else uses the GPU: nvidia-smi",
     )
+
+
+def engine_for(size: Size, manifest: Manifest) -> str:
+    """What to type for an engine of this size: an artifact for one size must be exported for it."""
+    if not manifest.sizes.fixed:
+        return f"edgesr build DIR --size {size}"
+    scale = f"--scale {manifest.scale} --precision {manifest.precision}"
+    return f"edgesr export {manifest.model} {scale} --target tensorrt --size {size} -o DIR and edgesr build DIR"
 
 
 def tile_within(size: Size, reach: Reach) -> int:
