@@ -114,9 +114,8 @@ def _enough_memory(shape: tuple[int, ...]) -> Iterator[None]:
             raise
         batch, _, height, width = shape
         many = f" {batch} times" * (batch > 1)
-        smaller = (
-            f"{-(-height // 2)}x{-(-width // 2)} takes about a quarter, as in edgesr upscale --tile {-(-max(height, width) // 2)}"
-        )
+        half, tile = f"{-(-height // 2)}x{-(-width // 2)}", -(-max(height, width) // 2)
+        smaller = f"{half} takes about a quarter, as in edgesr upscale --tile {tile}"
         raise MemoryError(f"the device has not enough for {height}x{width} pixels{many}; {smaller}") from error
 
 

@@ -190,7 +190,7 @@ def test_kernels_that_follow_from_weights_become_constants() -> None:
         weights="float[3,3,1,1] w = {1,2,3,4,5,6,7,8,9}",
     )
     graph.graph.node[4].metadata_props.add(key=REWRITE_KEY, value="split-kernel-sum")
-    with pytest.raises(ExportError, match="its kernel follow"):
+    with pytest.raises(ExportError, match="its kernel must be constant"):
         check_parser(graph)
     folded = with_constant_factors(graph)
     check_parser(folded)
