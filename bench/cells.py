@@ -9,6 +9,7 @@ from typing import Any
 from edgesr.artifact import read_artifact
 from edgesr.backends import available, require
 from edgesr.bench.child import Opening
+from edgesr.bench.devices import pytorch_has_cuda
 from edgesr.bench.record import Subject
 from edgesr.errors import BackendMissingError, UsageError
 from edgesr.models import families, model_spec
@@ -166,8 +167,11 @@ class _Network:
         return Planned(subject=self.subject(runtime, precision, size), opening=opening)
 
     def device_of(self, runtime: str) -> str:
-        """That of the request; the processor for the reference where the request names compute units of Core ML's."""
-        return self.request.device if self.request.device in runtimes()[runtime].devices else "cpu"
+        """That of the request, or the processor: the reference has no compute units of Core ML's, and maybe no CUDA."""
+        device, candidate = self.request.device, runtimes()[runtime]
+        if device == "cuda" and not candidate.formats:
+            return device if pytorch_has_cuda() else "cpu"
+        return device if device in candidate.devices else "cpu"
 
     def subject(self, runtime: str, precision: str, size: str) -> Subject:
         """The subject of a cell."""

@@ -97,7 +97,8 @@ def edge_elsewhere(artifact: Artifact, inputs: Pictures, outputs: Pictures, prog
         return None
     try:
         measured = artifact_edge(artifact, inputs, outputs, progress, device=device)
-    except (BackendMissingError, ArtifactError, MemoryError):
+    except (BackendMissingError, ArtifactError, MemoryError) as error:
+        progress(f"not compared on {device}: {str(error).splitlines()[0]}")
         return None
     return replace(measured, name=f"artifact on {device}")
 

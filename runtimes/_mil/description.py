@@ -50,9 +50,9 @@ def _described(package: Package, manifest: Manifest) -> Iterator[tuple[str, str,
     rules = _rules(manifest)
     programs = package.spec.mlProgram.functions
     yield "functions", ", ".join(sorted(programs)), ", ".join(sorted(rules))
+    yield "default function", package.default, next(iter(rules))
     if "main" not in rules:
         yield "described functions", ", ".join(sorted(each.name for each in told.functions)), ", ".join(sorted(rules))
-        yield "default function", told.defaultFunctionName, next(iter(rules))
     for name, program in programs.items():
         operators = f"CoreML{version - 1}"
         yield f"operators of {name}", ", ".join([program.opset, *program.block_specializations]), f"{operators}, {operators}"

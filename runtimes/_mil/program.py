@@ -217,7 +217,8 @@ def _feature(message: Any) -> Feature:
     if message.type.WhichOneof("Type") == "imageType":
         return _image(message.name, message.type.imageType, optional=optional)
     array = message.type.multiArrayType
-    dtype = type(array).DESCRIPTOR.enum_types_by_name["ArrayDataType"].values_by_number[array.dataType].name
+    kinds = type(array).DESCRIPTOR.enum_types_by_name["ArrayDataType"].values_by_number
+    dtype = kinds[array.dataType].name if array.dataType in kinds else f"type {array.dataType}"
     fixed = tuple(array.shape)
     listed = [tuple(each.shape) for each in array.enumeratedShapes.shapes]
     ranges = tuple((side.lowerBound, side.upperBound) for side in array.shapeRange.sizeRanges)
@@ -225,7 +226,8 @@ def _feature(message: Any) -> Feature:
 
 
 def _image(name: str, message: Any, *, optional: bool) -> Feature:
-    colours = importlib.import_module("coremltools.proto.FeatureTypes_pb2").ImageFeatureType.ColorSpace.Name(message.colorSpace)
+    kinds = type(message).DESCRIPTOR.enum_types_by_name["ColorSpace"].values_by_number
+    colours = kinds[message.colorSpace].name if message.colorSpace in kinds else f"colours {message.colorSpace}"
     channels = 1 if colours.startswith("GRAYSCALE") else 3
     fixed = (1, channels, message.height, message.width)
     listed = [(1, channels, each.height, each.width) for each in message.enumeratedSizes.sizes]

@@ -1,5 +1,6 @@
 """A network in TensorRT: one engine, or several for several sizes, as one session."""
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from weakref import WeakSet
@@ -128,18 +129,15 @@ class TensorrtSession:
         return index
 
     def _refuse(self, size: Size) -> None:
-        """Raise SizeError for a size that none of the engines takes, NoEngineError where the artifact does."""
+        """Raise NoEngineError for a size that none of the engines takes, with what to type where the artifact takes it."""
         try:
             self.sizes.check(size)
         except SizeError as error:
-            try:
+            hint = error.hint
+            with contextlib.suppress(SizeError):
                 self._manifest.sizes.check(size)
-            except SizeError:
-                raise error from None
-            raise NoEngineError(
-                error.message,
-                hint=f"The artifact takes it: edgesr build {self._folder} --size {size}",
-            ) from error
+                hint = f"The artifact takes it: edgesr build {self._folder} --size {size}"
+            raise NoEngineError(error.message, hint=hint) from error
 
     def _pieces(self, image: FloatArray, profile: Profile) -> list[FloatArray]:
         """The batch in parts that the engine takes."""

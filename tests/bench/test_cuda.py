@@ -183,6 +183,7 @@ def test_preparing_exports_each_file_once(elsewhere: Path, monkeypatch: pytest.M
 
 def test_without_a_gpu_it_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "argv", ["bench-cuda"])
-    monkeypatch.setattr("edgesr.bench.devices._has_cuda", lambda: False)
+    monkeypatch.setattr("edgesr.bench.devices.pytorch_has_cuda", lambda: False)
+    monkeypatch.setattr("edgesr.bench.devices._has_gpu", lambda: False)
     assert main() == 4
     assert "no CUDA device" in capsys.readouterr().err

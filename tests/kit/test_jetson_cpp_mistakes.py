@@ -46,7 +46,7 @@ def test_pictures_that_are_none(nearest: Path, tmp_path: Path, data: bytes, said
     ("words", "options", "code", "said"),
     [
         (f"{FIXED} refuses the plan is not compatible", [], 1, "is no engine for TensorRT 10.3.0 and this GPU: the plan"),
-        (f"{FIXED} fails out of memory", [], 1, "Run smaller tiles, as --tile 128"),
+        (f"{FIXED} fails out of memory", [], 1, "Run smaller tiles (--tile)"),
         (f"{FIXED} fails an illegal access", [], 1, "running 24x32 (HxW) failed: an illegal access."),
         (f"{FIXED} half", [], 1, "does not take and give float32"),
         (f"{FIXED} names", [], 1, "has a tensor other"),

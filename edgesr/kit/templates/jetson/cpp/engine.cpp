@@ -21,7 +21,7 @@
 namespace kit {
 namespace {
 
-const char kSmaller[] = "Run smaller tiles, as --tile 128, or close other programs.";
+const char kSmaller[] = "Run smaller tiles (--tile), build an engine for a smaller size, or close other programs.";
 
 void check(cudaError_t result, const std::string& what) {
     if (result == cudaErrorMemoryAllocation) {

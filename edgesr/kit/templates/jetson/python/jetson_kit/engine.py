@@ -14,7 +14,7 @@ from jetson_kit.tiles import FloatArray, Size
 
 FOREIGN = "It was not built from this kit's ONNX file."
 OLD = "The driver may be too old for this TensorRT: see nvidia-smi, or tegrastats."
-SMALLER = "Run smaller tiles, as --tile 128, or close other programs."
+SMALLER = "Run smaller tiles (--tile), build an engine for a smaller size, or close other programs."
 
 
 class Messages(trt.ILogger):
