@@ -120,7 +120,7 @@ def check_folder(path: Path, *, make: bool = False) -> None:
             path.mkdir(parents=True, exist_ok=True)
         if not path.is_dir():
             what = "is a file and not a folder" if path.exists() else "is no folder"
-            raise ImageError(f"{path} {what}", hint=f"Make it first: mkdir -p {shlex.quote(str(path))}")
+            raise ImageError(f"{path} {what}", hint=f"Check the path, or make it: mkdir -p {shlex.quote(str(path))}")
     except OSError as error:
         raise ImageError(f"cannot use the folder {path}: {error.strerror or error}", hint=_ELSEWHERE) from error
 
