@@ -37,7 +37,7 @@ def _check(compared: Iterator[tuple[str, str, str]]) -> None:
     for what, told, expected in compared:
         if told != expected:
             raise ArtifactError(
-                f"the package's {what}: {told or 'none'}; its manifest says {expected}",
+                f"the package's {what}: {told or 'none'}; its manifest says {expected or 'none'}",
                 hint="Do not use this package. Export the model again.",
             )
 
@@ -51,8 +51,8 @@ def _described(package: Package, manifest: Manifest) -> Iterator[tuple[str, str,
     programs = package.spec.mlProgram.functions
     yield "functions", ", ".join(sorted(programs)), ", ".join(sorted(rules))
     yield "default function", package.default, next(iter(rules))
-    if "main" not in rules:
-        yield "described functions", ", ".join(sorted(each.name for each in told.functions)), ", ".join(sorted(rules))
+    described = [] if "main" in rules else sorted(rules)  # a package of one function describes it as itself
+    yield "described functions", ", ".join(sorted(each.name for each in told.functions)), ", ".join(described)
     for name, program in programs.items():
         operators = f"CoreML{version - 1}"
         yield f"operators of {name}", ", ".join([program.opset, *program.block_specializations]), f"{operators}, {operators}"

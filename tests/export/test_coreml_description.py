@@ -54,6 +54,10 @@ def _plant_unknown_colours(spec: Any) -> None:
     spec.description.input[0].type.imageType.colorSpace = 4242
 
 
+def _plant_second_description(spec: Any) -> None:
+    spec.description.functions.add(name="main")
+
+
 def _plant_grey(spec: Any) -> None:
     colours = spec.description.output[0].type.imageType
     colours.colorSpace = type(colours).GRAYSCALE
@@ -144,6 +148,7 @@ ONE = {
     "colours": (_plant_colours, f"input of main: input, a picture, BGR, 1x3x24x32{SAYS}{IN}"),
     "unknown colours": (_plant_unknown_colours, "input of main: input, a picture, colours 4242"),
     "default": (_plant_default, f"default function: size_24x24{SAYS}main"),
+    "two descriptions": (_plant_second_description, f"described functions: main{SAYS}none"),
     "grey": (_plant_grey, f"output of main: output, a picture, GRAYSCALE, 1x1x96x128{SAYS}{OUT}"),
     "width": (_plant_width, f"input of main: input, a picture, RGB, 1x3x24x40{SAYS}{IN}"),
     "a choice": (_plant_choice, f"input of main: {IN}, 1x3x48x64{SAYS}{IN}"),
