@@ -17,7 +17,7 @@ def finish_wrapper(path: Path, facts: Mapping[str, str]) -> None:
     """
     model = onnx.load(path)
     nodes = [node for node in model.graph.node if node.op_type == _NODE]
-    names = [attribute.s.decode() for node in nodes for attribute in node.attribute if attribute.name == _BINARY]
+    names = [attribute.s.decode(errors="replace") for node in nodes for attribute in node.attribute if attribute.name == _BINARY]
     if len(model.graph.node) != 1 or len(names) != 1:
         raise ExportError(f"{path.name} holds {len(nodes)} context binaries in {len(model.graph.node)} nodes, not one in one")
     if Path(names[0]).name != names[0] or not (path.parent / names[0]).is_file():

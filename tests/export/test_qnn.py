@@ -247,8 +247,9 @@ def test_the_ends_of_the_graph_are_what_an_app_has(pictures: bool, colours_last:
         onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
         for name, shape in (("input", [1, 3, 4, 6]), ("output", [1, 6, 4, 6]))
     )
-    node = onnx.helper.make_node("Concat", ["input", "input"], ["output"], axis=1)
-    graph = onnx.helper.make_graph([node], "twice", [given], [made])
+    curved = onnx.helper.make_node("Sigmoid", ["input"], ["curved"])  # so that a wrong factor shows, which would cancel else
+    both = onnx.helper.make_node("Concat", ["input", "curved"], ["output"], axis=1)
+    graph = onnx.helper.make_graph([curved, both], "both", [given], [made])
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 20)], ir_version=10)
     before = model.SerializeToString()
     changed = with_interface(model, pictures=pictures, colours_last=colours_last)
@@ -258,7 +259,9 @@ def test_the_ends_of_the_graph_are_what_an_app_has(pictures: bool, colours_last:
     session = onnxruntime.InferenceSession(changed.SerializeToString())
     (output,) = session.run(None, {"input": values.transpose(0, 2, 3, 1) if colours_last else values})
     planes = output.transpose(0, 3, 1, 2) if colours_last else output
-    np.testing.assert_array_equal(planes, np.concatenate([values, values], axis=1))
+    given_floats = values / np.float32(255) if pictures else values
+    expected = np.concatenate([given_floats, 1 / (1 + np.exp(-given_floats))], axis=1)
+    np.testing.assert_allclose(planes, levels_of(expected) if pictures else expected, rtol=1e-6)
 
 
 def test_a_wrapper_that_names_a_path_is_no_wrapper(tmp_path: Path) -> None:
