@@ -42,9 +42,10 @@ class Artifact:
                     hint="Export the model again.",
                 )
         known = {file.name for file in self.manifest.files}
-        for path in self.path.rglob("*") if self.path.is_dir() else ():
-            if path.is_file() and path.relative_to(self.folder).as_posix() not in known:
-                raise ArtifactError(f"{path} was added after the export", hint="Delete it, or export the model again.")
+        for model in {self.path, *(self.folder / each.form for each in self.manifest.compiled)}:
+            for path in model.rglob("*") if model.is_dir() else ():
+                if path.is_file() and path.relative_to(self.folder).as_posix() not in known:
+                    raise ArtifactError(f"{path} was added after the export", hint="Delete it, or export the model again.")
 
 
 def function_name(size: Size) -> str:
@@ -71,7 +72,8 @@ def read_artifact(folder: Path) -> Artifact:
         manifest = manifest_from_json(data)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ArtifactError(f"{path} is malformed: {error!r}", hint="Export the model again.") from error
-    for name in (manifest.artifact, *(file.name for file in manifest.files)):
+    forms = (each.form for each in manifest.compiled)
+    for name in (manifest.artifact, *forms, *(file.name for file in manifest.files)):
         if not name or Path(name).is_absolute() or "\\" in name or any(part in ("", ".", "..") for part in name.split("/")):
             raise ArtifactError(f"{path} names a file outside its folder: {name!r}", hint="Do not trust this artifact.")
     return Artifact(folder=folder, manifest=manifest)

@@ -98,7 +98,8 @@ def edge_elsewhere(artifact: Artifact, inputs: Pictures, outputs: Pictures, prog
     try:
         measured = artifact_edge(artifact, inputs, outputs, progress, device=device)
     except (BackendMissingError, ArtifactError, MemoryError) as error:
-        progress(f"not compared on {device}: {str(error).splitlines()[0]}")
+        why = next(iter(str(error).splitlines()), type(error).__name__)
+        progress(f"not compared on {device}: {why}")
         return None
     return replace(measured, name=f"artifact on {device}")
 

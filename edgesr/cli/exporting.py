@@ -62,7 +62,7 @@ BudgetDb = Annotated[
     typer.Option(
         "--budget",
         metavar="DB",
-        help="The least PSNR on a real picture, against the reference; else 50, for coreml 100 in fp32, 40 in w8, p8, p6 and p4.",
+        help="The least PSNR on a real picture; else 50 (coreml: 100 in fp32, 40 in w8, p8, p6, p4; qnn: 45).",
     ),
 ]
 TargetName = Annotated[str, typer.Option("--target", help="What to export for.")]
@@ -230,7 +230,7 @@ def _export_lines(artifact: Artifact) -> Iterator[str | Table]:
     folder, manifest = artifact.folder, artifact.manifest
     yield parity_table(manifest.parity)
     done = ", ".join(f"{each.name} in {each.matches} place{'s' * (each.matches > 1)}" for each in manifest.rewrites)
-    if manifest.precision == "fp16":
+    if manifest.precision == "fp16" and not _rounds(manifest):
         yield f"In float32: {', '.join(manifest.islands) or 'nothing; half precision is enough everywhere'}"
     yield f"Rewrites: {done or 'none was applied'}"
     shape = ",".join(str(side) for side in manifest.input.shape)
@@ -248,6 +248,13 @@ def _export_lines(artifact: Artifact) -> Iterator[str | Table]:
         yield f"For an app: edgesr kit ios {shlex.quote(str(folder))}"
     if manifest.profiles:
         yield f"On the device: edgesr build {shlex.quote(str(folder))}"
+
+
+def _rounds(manifest: Manifest) -> bool:
+    """Whether the target brings everything to half precision itself, so that nothing was looked for that must stay in float32."""
+    from edgesr.export.target import targets
+
+    return targets()[manifest.target].rounds
 
 
 def _edge_json(edge: Edge) -> dict[str, Any]:

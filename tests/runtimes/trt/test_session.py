@@ -174,7 +174,7 @@ def test_a_size_that_the_artifact_does_not_take_either_is_to_be_exported() -> No
     taken, _ = session("16x16", sizes="16x16")
     with pytest.raises(SizeError, match="16x16 \\(HxW\\) only, not 20x20") as caught:
         taken.run(picture(20, 20))
-    assert caught.value.exit_code == 2
+    assert caught.value.exit_code == 1
     assert "Export with --size 20x20" in caught.value.hint
 
 
