@@ -23,7 +23,10 @@ from edgesr.runtimes._qnn.provider import PACKAGE, emulated, open_session, qnn_v
 from edgesr.runtimes._qnn.report import inspect
 from edgesr.tensors import FloatArray, SizeRule, size_of
 
-_CHIP = re.compile(rb"soc_type=(\w+);")
+_CHIP = ("{}", re.compile(rb"soc_type=(\w+);"))
+_ARCHITECTURE = ("v{}", re.compile(rb"\barch=(\d+)"))
+_BUILD = ("QNN {}", re.compile(rb"v(\d+\.\d+\.\d+)\.\d{6,}"))
+"""What the compiler writes into a binary, and how the manifest says it."""
 _LAST = (0, 2, 3, 1)
 _FIRST = (0, 3, 1, 2)
 
@@ -109,20 +112,23 @@ def _compiled(artifact: Artifact, chip: str | None) -> Compiled:
 
 
 def _check_chip(wrapper: Path, compiled: Compiled) -> None:
-    """Raise ArtifactError where there is no binary, or one for another chip than the manifest says.
+    """Raise ArtifactError where there is no binary, or one of another chip, architecture or compiler than the manifest says.
 
-    The compiler writes its options into the binary, and among them the chip.
+    The compiler writes its options into the binary, and among them these.
     """
     binary = wrapper.with_name(f"{wrapper.stem}_qnn.bin")
     try:
-        found = {name.decode().lower() for name in _CHIP.findall(binary.read_bytes())}
+        data = binary.read_bytes()
     except OSError as error:
         raise ArtifactError(f"{binary} cannot be read: {error.strerror}", hint="Export the model again.") from error
-    if found != {compiled.chip}:
-        raise ArtifactError(
-            f"{binary.name} is for {', '.join(sorted(found)) or 'no chip that it names'}, its manifest says {compiled.chip}",
-            hint="Export the model again.",
-        )
+    for pattern, said in ((_CHIP, compiled.chip), (_ARCHITECTURE, compiled.architecture), (_BUILD, compiled.compiler)):
+        kind, name = pattern
+        found = {kind.format(each.decode().lower()) for each in name.findall(data)}
+        if found != {said}:
+            raise ArtifactError(
+                f"{binary.name} is for {', '.join(sorted(found)) or 'nothing that it names'}, its manifest says {said}",
+                hint="Export the model again.",
+            )
 
 
 def _check_version(compiled: Compiled) -> None:

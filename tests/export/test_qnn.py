@@ -152,15 +152,23 @@ def test_an_emulator_that_dies_is_an_error_and_an_interrupt_ends_it(compiled: Ar
 
 
 @compiles
-def test_a_binary_of_a_newer_compiler_is_refused_and_one_of_an_older_is_not(copied: Artifact) -> None:
-    def made_by(version: str) -> Artifact:
-        own = replace(copied.manifest.compiled[0], compiler=f"QNN {version}")
-        return replace(copied, manifest=replace(copied.manifest, compiled=(own,)))
-
-    with pytest.raises(ArtifactError, match=r"compiled by QNN 3\.0\.0; here is .* older ones") as raised:
-        open_artifact(made_by("3.0.0"))
+def test_a_binary_of_a_newer_compiler_is_refused_and_one_of_an_older_is_not(
+    compiled: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(qnn, "qnn_version", lambda: "2.9.0")
+    with pytest.raises(ArtifactError, match=r"compiled by QNN 2\.\d+\.\d+; here is 2\.9\.0, which .* older ones") as raised:
+        open_artifact(compiled)
     assert "pip install --upgrade" in raised.value.hint
-    open_artifact(made_by("2.9.0"))
+    monkeypatch.setattr(qnn, "qnn_version", lambda: "3.0.0")
+    open_artifact(compiled)
+
+
+@compiles
+@pytest.mark.parametrize(("field", "value"), [("chip", "sm8550"), ("architecture", "v79"), ("compiler", "QNN 2.9.0")])
+def test_a_binary_that_is_not_what_its_manifest_says_is_refused(field: str, value: str, compiled: Artifact) -> None:
+    own = replace(compiled.manifest.compiled[0], **{field: value})  # type: ignore[arg-type]  # all three are texts
+    with pytest.raises(ArtifactError, match=f"its manifest says {value}"):
+        open_artifact(replace(compiled, manifest=replace(compiled.manifest, compiled=(own,))))
 
 
 @compiles
