@@ -13,6 +13,7 @@ from bench_cuda.__main__ import Piece, main, measure_all, prepare
 from bench_cuda.page import rendered
 
 from edgesr.artifact import Artifact
+from edgesr.bench.cells import Request, groups
 from edgesr.bench.memory import DEVICE
 from edgesr.bench.record import Cell, Parity, Ratio, Record, Subject, Timing, read_record, write_record
 from edgesr.bench.statistics import summarise
@@ -187,3 +188,15 @@ def test_without_a_gpu_it_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     monkeypatch.setattr("edgesr.bench.devices._has_gpu", lambda: False)
     assert main() == 4
     assert "no CUDA device" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("cuda", "device"), [(False, "cpu"), (True, "cuda")])
+def test_the_reference_runs_on_the_processor_where_pytorch_has_no_cuda(
+    cuda: bool, device: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a Jetson, whose GPU TensorRT and ONNX Runtime use without it."""
+    monkeypatch.setattr("edgesr.bench.cells.pytorch_has_cuda", lambda: cuda)
+    request = Request(models=("vapsr-s",), device="cuda", runtimes=("ort",), sizes=("24x24",))
+    (group,) = groups(request, tmp_path)
+    reference, converted = (cell.opening.arguments["device"] for cell in group.cells)
+    assert (reference, converted) == (device, "cuda")
