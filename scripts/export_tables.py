@@ -82,7 +82,8 @@ def _made(table: ExportTable, words: tuple[str, ...], data: Path | None) -> dict
             "cpu_seconds": round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 1),
         }
         if done.returncode:
-            return {**row, "error": done.stderr.strip().splitlines()[0]}
+            said = done.stderr.strip().splitlines() or ["it was ended from outside, most likely for its memory"]
+            return {**row, "error": said[0]}
         return {**row, **table.figures(read_artifact(folder))}
 
 
