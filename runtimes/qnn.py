@@ -19,7 +19,7 @@ from edgesr.manifest import Compiled
 from edgesr.runtime import Bound, Options, Runtime
 from edgesr.runtimes._qnn.chips import CHIPS
 from edgesr.runtimes._qnn.emulator import Emulator
-from edgesr.runtimes._qnn.provider import PACKAGE, emulated, open_session, qnn_version, wrapper_in
+from edgesr.runtimes._qnn.provider import PACKAGE, binary_beside, emulated, open_session, qnn_version, wrapper_in
 from edgesr.runtimes._qnn.report import inspect
 from edgesr.tensors import FloatArray, SizeRule, size_of
 
@@ -116,7 +116,7 @@ def _check_chip(wrapper: Path, compiled: Compiled) -> None:
 
     The compiler writes its options into the binary, and among them these.
     """
-    binary = wrapper.with_name(f"{wrapper.stem}_qnn.bin")
+    binary = binary_beside(wrapper)
     try:
         data = binary.read_bytes()
     except OSError as error:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from edgesr.errors import UsageError
 from edgesr.export.target import Conversion, Form, Target
+from edgesr.export.targets._npus import FOR_NPUS
 from edgesr.parity import LEVEL, Budget
 from edgesr.tensors import Precision, Size
 
@@ -28,17 +29,7 @@ TARGET = Target(
     title="Core ML",
     format="mlpackage",
     runtime="mil-reference",
-    needs=frozenset(
-        {
-            "channels_first",
-            "constant_transforms",
-            "max_rank_5",
-            "no_bicubic",
-            "no_run_time_kernels",
-            "static_control_flow",
-            "static_parts_apart",
-        }
-    ),
+    needs=FOR_NPUS,
     opsets=(20,),
     precisions=("fp16", "fp32", "w8", "p8", "p6", "p4"),
     rounds=True,

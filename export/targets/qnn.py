@@ -10,22 +10,12 @@ from pathlib import Path
 
 from edgesr.errors import ExportError
 from edgesr.export.target import Conversion, Form, Target
+from edgesr.export.targets._npus import FOR_NPUS
 from edgesr.export.targets._onnx_file import write_onnx
 from edgesr.manifest import Compiled
 from edgesr.parity import Budget
 from edgesr.runtimes._qnn.chips import CHIPS, DEFAULT, chips_named
 from edgesr.tensors import Size
-
-_TRAITS = (
-    "channels_first",
-    "constant_transforms",
-    "max_rank_5",
-    "no_bicubic",
-    "no_run_time_kernels",
-    "static_control_flow",
-    "static_parts_apart",
-)
-"""What the NPU needs of a network, by which its rewrites are chosen."""
 
 
 def _lower(asked: Conversion) -> tuple[Form, ...]:
@@ -74,7 +64,7 @@ TARGET = Target(
     title="Qualcomm NPU",
     format="qnn",
     runtime="qnn",
-    needs=frozenset(_TRAITS),
+    needs=FOR_NPUS,
     opsets=(20,),
     precisions=("fp16",),
     rounds=True,

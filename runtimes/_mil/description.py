@@ -6,7 +6,7 @@ from typing import Any
 from edgesr.artifact import function_name
 from edgesr.errors import ArtifactError
 from edgesr.manifest import Manifest, TensorInfo
-from edgesr.runtimes._mil.program import Feature, Function, Operation, Package
+from edgesr.runtimes._mil.program import Feature, Function, Package
 from edgesr.tensors import SizeRule, one_of
 
 IDENTITY = "edgesr.manifest"
@@ -102,7 +102,7 @@ def _expected(told: TensorInfo, rule: SizeRule, scale: int) -> Feature:
 def _precision(function: Function) -> str:
     """What the operations compute in. Casts are left out, and what reads the input: its numbers are brought to [0,1] there."""
     inputs = {given.name for given in function.inputs}
-    counted = [each for each in function.operations if each.kind != "cast" and inputs.isdisjoint(_names(each))]
+    counted = [each for each in function.operations if each.kind != "cast" and inputs.isdisjoint(each.reads)]
     found = {value.dtype for each in counted for value in each.outputs if value.dtype in ("FLOAT16", "FLOAT32")}
     kinds = {each.kind for each in function.operations}
     weights = [text for text, names in (("weights of 8 bits", _NUMBERS), ("palettes", _PALETTES)) if not kinds.isdisjoint(names)]
@@ -111,7 +111,3 @@ def _precision(function: Function) -> str:
 
 def _precision_of(manifest: Manifest) -> str:
     return {"fp32": "FLOAT32", "fp16": "FLOAT16", "w8": "FLOAT16, weights of 8 bits"}.get(manifest.precision, "FLOAT16, palettes")
-
-
-def _names(each: Operation) -> set[str]:
-    return {name for found in each.inputs.values() for name in found if isinstance(name, str)}

@@ -69,7 +69,7 @@ class Evaluator:
             else:
                 operations.append(each)
         self._operations = tuple(operations)
-        self._uses = Counter(name for each in operations for name in set(_names(each)))
+        self._uses = Counter(name for each in operations for name in set(each.reads))
         self._constants = {name: value for name, value in constants.items() if name in self._uses or name in self._results}
 
     def __call__(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
@@ -85,8 +85,8 @@ class Evaluator:
         with torch.inference_mode():
             for each in self._operations:
                 self._run(each, values)
-                left.subtract(set(_names(each)))
-                for name in (*_names(each), *(output.name for output in each.outputs)):
+                left.subtract(set(each.reads))
+                for name in (*each.reads, *(output.name for output in each.outputs)):
                     if not left[name] and name not in self._results and name not in self._constants:
                         values.pop(name, None)  # so that what is alive is what a runtime would keep alive
         return {name: np.asarray(values[name]) for name in self._function.outputs}
@@ -154,7 +154,7 @@ def _check(function: Function) -> None:
     types |= {each.name: each.dtype for each in function.inputs}
     known = types.keys() | function.constants.keys()
     for each in function.operations:
-        missing = sorted(set(_names(each)) - known)
+        missing = sorted(set(each.reads) - known)
         if missing:
             raise ArtifactError(f"operation {each.kind} {each.outputs[0].name} reads what nothing makes: {', '.join(missing)}")
         read = [types.get(name) for key in _OPERANDS for name in each.inputs.get(key, ()) if isinstance(name, str)]
@@ -167,10 +167,6 @@ def _check(function: Function) -> None:
     absent = sorted(set(function.outputs) - known)
     if absent:
         raise ArtifactError(f"function {function.name} returns what nothing makes: {', '.join(absent)}")
-
-
-def _names(each: Operation) -> list[str]:
-    return [one for found in each.inputs.values() for one in found if isinstance(one, str)]
 
 
 def _tensor(value: Constant) -> Tensor | str:

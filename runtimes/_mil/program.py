@@ -38,6 +38,11 @@ class Operation:
     inputs: Mapping[str, tuple[str | NDArray[Any], ...]]
     outputs: tuple[Value, ...]
 
+    @property
+    def reads(self) -> list[str]:
+        """The names of the values among its inputs."""
+        return [one for found in self.inputs.values() for one in found if isinstance(one, str)]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Function:

@@ -44,6 +44,11 @@ def wrapper_in(folder: Path) -> Path:
     return folder / f"{folder.stem}-{folder.suffix.removeprefix('.')}.onnx"
 
 
+def binary_beside(wrapper: Path) -> Path:
+    """The context binary that ONNX Runtime writes beside the wrapper."""
+    return wrapper.with_name(f"{wrapper.stem}_qnn.bin")
+
+
 def open_session(
     model: str, options: Mapping[str, str], entries: Mapping[str, str] | None = None, *, severity: int = 4
 ) -> "onnxruntime.InferenceSession":

@@ -6,7 +6,7 @@ from edgesr.artifact import Artifact
 from edgesr.manifest import Compiled
 from edgesr.runtime import Inspection, Report
 from edgesr.runtimes._qnn.context_binary import read_context_binary
-from edgesr.runtimes._qnn.provider import wrapper_in
+from edgesr.runtimes._qnn.provider import binary_beside, wrapper_in
 
 
 def inspect(artifact: Artifact) -> Inspection:
@@ -22,8 +22,7 @@ def inspect(artifact: Artifact) -> Inspection:
 
 
 def _report(artifact: Artifact, compiled: Compiled) -> Report:
-    wrapper = wrapper_in(artifact.folder / compiled.form)
-    path = wrapper.with_name(f"{wrapper.stem}_qnn.bin")
+    path = binary_beside(wrapper_in(artifact.folder / compiled.form))
     found = read_context_binary(path)
     return Report(
         about=path.name,
