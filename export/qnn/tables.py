@@ -3,7 +3,7 @@
     spread(T) = spread(T + 0·x)    for every finite number x
 
 A window's biases follow from a small table T by repetition and cuts (see `_planes.spread`), and whatever follows from constants
-alone becomes a constant of the binary: up to 42 of the 48 MB of ESC's, and 1 GB of ESC-XL's, which took 19 GB to compile.
+alone becomes a constant of the binary: more than half of ESC-light's, and far more of ESC-XL's (docs/qnn.md has the sizes).
 A number of the picture, times 0, keeps the compiler from it, at the price of main memory and work in every run.
 """
 
