@@ -69,7 +69,8 @@ class Compiled:
     """What a vendor's compiler made of the network for one chip.
 
     form: the name of the folder with it. chip: as `--soc` names it. architecture: of its accelerator, such as v75. compiler: its
-    name and version. npu_nodes, cpu_nodes: how many nodes of the ONNX graph run on the accelerator and on the processor.
+    name and version. npu_nodes, cpu_nodes: how many nodes of the ONNX graph, once the compiler's front end has simplified it, run
+    on the accelerator and on the processor. operators: how often each of the compiler's own operators is in what it was given.
     """
 
     form: str
@@ -78,6 +79,7 @@ class Compiled:
     compiler: str
     npu_nodes: int
     cpu_nodes: int
+    operators: dict[str, int]
 
 
 @dataclass(frozen=True, kw_only=True)

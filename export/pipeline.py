@@ -20,7 +20,7 @@ from edgesr.export.parity_inputs import as_pictures, noise_input, odd_size, pari
 from edgesr.export.request import ExportRequest
 from edgesr.export.rewrite import Applied, Step, apply_plan, plan
 from edgesr.export.target import Conversion
-from edgesr.export.verification import BUDGETS, artifact_edge, edge_elsewhere, graph_edge, reference_outputs
+from edgesr.export.verification import artifact_edge, edge_elsewhere, graph_edge, reference_outputs
 from edgesr.files import staged_folder
 from edgesr.manifest import Manifest
 from edgesr.pages import keep_pages
@@ -107,7 +107,7 @@ def _made(
 ) -> Manifest:
     """Write the target's files for the sizes; the manifest, with what was measured after rewriting, without the files.
 
-    run: whether the files are run; if not, the graph that they are made of is, in float32.
+    run: whether the files are run; if not, the graph that was compiled into them is, in float32.
     """
     request, reference = network.request, network.reference
     target, edges = request.target, []
@@ -118,12 +118,13 @@ def _made(
         draft = replace(draft, islands=half.islands)
         edges.append(half.edge)
 
-    if not run:
-        edges.append(graph_edge(graphs[sizes], inputs, outputs, progress))
-        BUDGETS["fp32"].check(edges[-1])
     progress(f"writing for {target.title}")
     forms = target.lower(replace(_conversion(graphs, folder, draft, reference, request), progress=progress))
     draft = replace(draft, compiled=tuple(form.compiled for form in forms if form.compiled))
+    if not run:
+        edges.append(
+            graph_edge(Artifact(folder=folder, manifest=replace(draft, artifact=forms[0].path.name)), inputs, outputs, progress)
+        )
     for form in forms if run else ():
         artifact = Artifact(folder=folder, manifest=replace(draft, artifact=form.path.name))
         measured = artifact_edge(artifact, inputs, outputs, progress)

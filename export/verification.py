@@ -20,7 +20,6 @@ from edgesr.runtimes.pytorch import reference_of
 from edgesr.tensors import Precision
 
 if TYPE_CHECKING:
-    import onnx
     from torch import nn
 
 BUDGETS: Mapping[Precision, Budget] = {
@@ -114,17 +113,17 @@ def _own_runtime(manifest: Manifest) -> str:
     return targets()[manifest.target].runtime
 
 
-def graph_edge(graph: "onnx.ModelProto", inputs: Pictures, outputs: Pictures, progress: Progress = silent) -> Edge:
-    """Run a graph in ONNX Runtime and compare with the reference's `outputs`, where what is made of it cannot be run."""
-    import onnxruntime
+def graph_edge(artifact: Artifact, inputs: Pictures, outputs: Pictures, progress: Progress = silent) -> Edge:
+    """The same for what was compiled into the artifact, in float32 on the processor, where the artifact itself takes too long.
 
-    session = onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
-    (given,) = session.get_inputs()
-    pairs = []
-    for done, (name, image) in enumerate(inputs.items()):
-        progress("comparing the graph with the reference", done, len(inputs))
-        pairs.append((name, outputs[name], np.asarray(session.run(None, {given.name: image})[0])))
-    return edge("graph", pairs)
+    Raises ParityError where it is not the reference's function.
+    """
+    measured = replace(artifact_edge(artifact, inputs, outputs, progress, device="cpu"), name="graph in float32")
+    budget = BUDGETS["fp32"]
+    if artifact.manifest.output.is_picture:
+        budget = replace(budget.of_levels, beyond_level=0)
+    budget.check(measured)
+    return measured
 
 
 def reference_outputs(module: "nn.Module", inputs: Pictures, progress: Progress = silent) -> Pictures:

@@ -23,15 +23,20 @@ def runs_here(runtime: Runtime) -> bool:
     return not runtime.platforms or sys.platform in runtime.platforms
 
 
+def usual_runtime(form: str) -> str:
+    """The first that opens files of the format here and is no peer; empty where there is none."""
+    return next((name for name, one in _opening(form).items() if not one.peer and runs_here(one)), "")
+
+
 def open_artifact(artifact: Artifact, *, runtime: str | None = None, options: Options = DEFAULTS) -> RuntimeSession:
-    """Open an artifact in the named runtime, or in the first that opens its format here and is no peer.
+    """Open an artifact in the named runtime, or in its usual one.
 
     Raises UnknownNameError, UsageError when the runtime does not open the format or has not the device, BackendMissingError when
     its package is not there, and what opening raises.
     """
     form = artifact.manifest.format
-    fitting = {name: candidate for name, candidate in runtimes().items() if form in candidate.formats}
-    name = runtime or next((name for name, candidate in fitting.items() if not candidate.peer and runs_here(candidate)), "")
+    fitting = _opening(form)
+    name = runtime or usual_runtime(form)
     chosen = runtimes()[name]
     if chosen.formats and form not in chosen.formats:
         raise UsageError(f"runtime {name} does not open {form} files", hint=f"Runtimes that do: {', '.join(fitting)}.")
@@ -44,3 +49,8 @@ def open_artifact(artifact: Artifact, *, runtime: str | None = None, options: Op
     if options.device and options.device not in chosen.devices:
         raise UsageError(f"runtime {name} does not run on {options.device}", hint=f"It runs on {', '.join(chosen.devices)}.")
     return chosen.open(artifact, options)
+
+
+def _opening(form: str) -> dict[str, Runtime]:
+    """The runtimes that open files of the format."""
+    return {name: one for name, one in runtimes().items() if form in one.formats}

@@ -1,7 +1,7 @@
 """Context binaries for Qualcomm's NPU: on x86 in the emulator of its libraries, on a Snapdragon on the Hexagon NPU itself.
 
 The emulator proves the file's arithmetic and says nothing of time. On a phone or a Windows PC with a Snapdragon nobody has run
-this for us: see docs/qnn.md.
+this for us: see docs/qnn.md. The device `cpu` is neither: there the plain ONNX that was compiled runs, in float32 and quickly.
 """
 
 import re
@@ -19,7 +19,7 @@ from edgesr.manifest import Compiled
 from edgesr.runtime import Bound, Options, Runtime
 from edgesr.runtimes._qnn.chips import CHIPS
 from edgesr.runtimes._qnn.emulator import Emulator
-from edgesr.runtimes._qnn.provider import PACKAGE, binary_beside, emulated, open_session, qnn_version, wrapper_in
+from edgesr.runtimes._qnn.provider import PACKAGE, binary_beside, emulated, graph_of, open_session, qnn_version, wrapper_in
 from edgesr.runtimes._qnn.report import inspect
 from edgesr.tensors import FloatArray, SizeRule, size_of
 
@@ -27,23 +27,22 @@ _CHIP = ("{}", re.compile(rb"soc_type=(\w+);"))
 _ARCHITECTURE = ("v{}", re.compile(rb"\barch=(\d+)"))
 _BUILD = ("QNN {}", re.compile(rb"v(\d+\.\d+\.\d+)\.\d{6,}"))
 """What the compiler writes into a binary, and how the manifest says it."""
+_CPU = "cpu"
+_NPU = "HTP"
 _LAST = (0, 2, 3, 1)
 _FIRST = (0, 3, 1, 2)
 
 
 class QnnSession:
-    """A network on the HTP, or in its emulator. Sizes are checked before anything runs."""
+    """A network on the HTP, in its emulator, or as it was compiled. Sizes are checked before anything runs."""
 
-    def __init__(self, run: Callable[[NDArray[Any]], NDArray[Any]], artifact: Artifact, compiled: Compiled) -> None:
-        """run: the network's input -> its output, as the manifest describes them."""
+    def __init__(self, run: Callable[[NDArray[Any]], NDArray[Any]], artifact: Artifact, compiled: Compiled, device: str) -> None:
+        """run: the network's input -> its output, as the manifest describes them. device: where, in words."""
         manifest = artifact.manifest
         self.scale = manifest.scale
         self.sizes: SizeRule = manifest.sizes
         self._run, self._input, self._output = run, manifest.input, manifest.output
-        self.settings = {
-            "device": f"emulator of {compiled.chip}, on this computer" if emulated() else f"HTP of {compiled.chip}",
-            "compiler": compiled.compiler,
-        }
+        self.settings = {"device": device, "compiler": compiled.compiler}
 
     def run(self, image: FloatArray) -> FloatArray:
         """Image (N,3,H,W) RGB in [0,1] -> (N,3,sH,sW); raises SizeError for a size outside `sizes`.
@@ -54,10 +53,10 @@ class QnnSession:
         return np.concatenate([self._result(self._run(self._given(image[i : i + 1]))) for i in range(len(image))])
 
     def bind(self, image: FloatArray) -> Bound:
-        """A run of the image that was put into the network's form before; UsageError where it would be the emulator's."""
-        if emulated():
+        """A run of the image that was put into the network's form before; UsageError where it would not be the NPU's."""
+        if not self.settings["device"].startswith(_NPU):
             raise UsageError(
-                "qnn emulates the NPU here to prove a file; it has no latency to report",
+                f"qnn runs here to prove a file ({self.settings['device']}); it has no latency to report",
                 hint="Measure on a phone or a Windows PC with the chip.",
             )
         self.sizes.check(size_of(image))
@@ -77,12 +76,33 @@ class QnnSession:
 
 
 def _open(artifact: Artifact, options: Options) -> QnnSession:
+    name = artifact.manifest.input.name
+    if options.device == _CPU:
+        compiled = _compiled(artifact, None)
+        run = _on_processor(graph_of(artifact.folder / compiled.form), name)
+        return QnnSession(run, artifact, compiled, "the plain ONNX in float32, on this computer")
     compiled = _compiled(artifact, options.device)
     _check_version(compiled)
     wrapper = wrapper_in(artifact.folder / compiled.form)
     _check_chip(wrapper, compiled)
-    run = Emulator(wrapper, compiled.chip).run if emulated() else _on_npu(wrapper, compiled.chip, artifact.manifest.input.name)
-    return QnnSession(run, artifact, compiled)
+    if emulated():
+        return QnnSession(
+            Emulator(wrapper, compiled.chip).run, artifact, compiled, f"emulator of {compiled.chip}, on this computer"
+        )
+    return QnnSession(_on_npu(wrapper, compiled.chip, name), artifact, compiled, f"{_NPU} of {compiled.chip}")
+
+
+def _on_processor(graph: Path, name: str) -> Callable[[NDArray[Any]], NDArray[Any]]:
+    """What was compiled, as standard ONNX. name: of its input."""
+    import onnxruntime
+
+    try:
+        session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's exceptions share no base class
+        raise ArtifactError(
+            f"ONNX Runtime cannot load {graph.name}: {str(error).splitlines()[0]}", hint="Export the model again."
+        ) from error
+    return lambda given: session.run(None, {name: given})[0]
 
 
 def _on_npu(wrapper: Path, chip: str, name: str) -> Callable[[NDArray[Any]], NDArray[Any]]:
@@ -158,5 +178,5 @@ RUNTIME = Runtime(
     target="qnn",
     of_one_size=True,
     measures=not emulated(),
-    devices=tuple(CHIPS),
+    devices=(*CHIPS, _CPU),
 )

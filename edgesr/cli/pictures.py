@@ -120,13 +120,17 @@ def _session(
 
 def _artifact_session(folder: Path, runtime: str | None, device: str | None, show: Output) -> tuple[Session, Reach]:
     from edgesr.artifact import read_artifact
-    from edgesr.runtimes import open_artifact
+    from edgesr.runtimes import open_artifact, runtimes, usual_runtime
 
     artifact = read_artifact(folder)
     artifact.check_files()
     if artifact.manifest.weights == "untrained":
         show.warn(f"{folder} was exported without weights: the picture will be noise.")
-    return open_artifact(artifact, runtime=runtime, options=Options(device=device)), artifact.manifest.reach
+    session = open_artifact(artifact, runtime=runtime, options=Options(device=device))
+    chosen = runtimes()[runtime or usual_runtime(artifact.manifest.format)]
+    if not chosen.measures:
+        show.warn(f"{chosen.title}: the seconds are this computer's and say nothing of a device's.")
+    return session, artifact.manifest.reach
 
 
 def _suffix(form: str | None) -> str | None:

@@ -10,16 +10,22 @@ from edgesr.runtimes._qnn.provider import for_chip, open_session
 
 
 def compile_context(*, chip: str, model: str, context: str, trace: str) -> None:
-    """Write the wrapper `context`, beside it the context binary that it names, and into the folder `trace` what was placed where.
+    """Write the wrapper `context`, beside it the context binary that it names, and into the folder `trace` what was placed where,
+    and the graph in QNN's operators.
 
     model, context: files, from the current folder: the binary holds a number that follows from the model's path.
     """
     entries = {"ep.context_enable": "1", "ep.context_embed_mode": "0", "ep.context_file_path": context}
-    open_session(model, {**for_chip(chip), **COMPILING, "framework_op_trace_dir": trace}, entries, severity=2)
+    told = {"framework_op_trace_dir": trace, "json_qnn_graph_dir": trace}
+    open_session(model, {**for_chip(chip), **COMPILING, **told}, entries, severity=2)
 
 
-COMPILING = {"enable_framework_op_trace": "1", "htp_graph_finalization_optimization_mode": "3"}
-"""The slowest compilation for the fastest graph, and a file (qnn_op_trace.json) of what became of every node."""
+COMPILING = {
+    "enable_framework_op_trace": "1",
+    "dump_json_qnn_graph": "1",
+    "htp_graph_finalization_optimization_mode": "3",
+}
+"""The slowest compilation for the fastest graph, and files of what became of every node (qnn_op_trace.json, and a graph)."""
 
 
 if __name__ == "__main__":

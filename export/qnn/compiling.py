@@ -6,15 +6,16 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import onnx
 
-from edgesr.errors import ExportError
+from edgesr.errors import ExportError, UsageError
 from edgesr.export.onnx_graph import REWRITE_KEY
 from edgesr.export.rewrite import what_helps
 
@@ -33,10 +34,14 @@ _MOST_AXES = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Placement:
-    """How many nodes of the graph, as ONNX Runtime hands it to the provider, run on the NPU and on the processor."""
+    """How many nodes of the graph, as ONNX Runtime hands it to the provider, run on the NPU and on the processor.
+
+    operators: how often each of QNN's operators is in what the compiler was given of them.
+    """
 
     npu: int
     cpu: int
+    operators: Mapping[str, int] = field(default_factory=dict)
 
 
 def compile_for(chip: str, model: Path, context: Path, *, command: Sequence[str] = _COMPILER) -> Placement:
@@ -52,7 +57,7 @@ def compile_for(chip: str, model: Path, context: Path, *, command: Sequence[str]
         with log.open("wb") as said:
             code = _ended([*command, json.dumps({"chip": chip, **paths})], model.parent, said.fileno(), seconds)
         text = log.read_text(encoding="utf-8", errors="replace")
-        trace = _trace(folder / _TRACE)
+        trace, operators = _trace(folder / _TRACE), _operators(folder)
     if refused := _NODE.findall("".join(_REFUSED.findall(text)[:1])):
         raise _refusal(refused, trace, chip, onnx.load(model))
     if code is None:
@@ -62,12 +67,17 @@ def compile_for(chip: str, model: Path, context: Path, *, command: Sequence[str]
         )
     if code or not context.is_file():
         raise ExportError(f"Qualcomm's compiler failed for {chip}: {_last_words(code, text)}", hint=_hint(code))
-    return Placement(npu=trace["summary"]["supported_nodes"], cpu=trace["summary"]["unsupported_nodes"])
+    return Placement(npu=trace["summary"]["supported_nodes"], cpu=trace["summary"]["unsupported_nodes"], operators=operators)
 
 
 def _limit() -> int:
-    asked = os.environ.get("EDGESR_QNN_SECONDS", "")
-    return int(asked) if asked.isdecimal() and int(asked) else SECONDS
+    asked = os.environ.get("EDGESR_QNN_SECONDS") or str(SECONDS)
+    if not asked.isdecimal() or not int(asked):
+        raise UsageError(
+            f"EDGESR_QNN_SECONDS={asked} is no time limit",
+            hint=f"Set whole seconds, as in EDGESR_QNN_SECONDS={SECONDS}, or unset it.",
+        )
+    return int(asked)
 
 
 def _ended(command: Sequence[str], folder: Path, said: int, seconds: int) -> int | None:
@@ -92,6 +102,13 @@ def _trace(path: Path) -> dict[str, Any]:
         return {"summary": {"supported_nodes": 0, "unsupported_nodes": 0}, "unsupported_nodes": []}
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return found
+
+
+def _operators(folder: Path) -> dict[str, int]:
+    """The most frequent first, of the graphs that the provider wrote down; beside them lie other files, of tensors."""
+    graphs = [json.loads(path.read_text(encoding="utf-8")).get("graph", {}) for path in folder.glob("*.json")]
+    found = Counter(node["type"] for graph in graphs for node in graph.get("nodes", {}).values())
+    return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _refusal(refused: Sequence[tuple[str, str]], trace: dict[str, Any], chip: str, model: onnx.ModelProto) -> ExportError:

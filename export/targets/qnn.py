@@ -55,6 +55,7 @@ def _compiled(chip: str, model: Path, facts: Mapping[str, str]) -> Form:
         compiler=f"QNN {qnn_version()}",
         npu_nodes=placed.npu,
         cpu_nodes=placed.cpu,
+        operators=dict(placed.operators),
     )
     finish_wrapper(wrapper, {**facts, "chip": chip, "compiler": compiled.compiler})
     return Form(path=folder, compiled=compiled)

@@ -40,18 +40,29 @@ CHIPS: Mapping[str, Chip] = {
 }
 DEFAULT = "sm8650"
 
+_OLD = "its NPU (v68 or older) does not compute in float16"
+_REFUSED = "Qualcomm's compiler refuses float16 networks for it"
+UNFIT: Mapping[str, str] = {
+    **dict.fromkeys(("sm8350", "888", "888+", "sm8250", "865", "870", "sm7325", "778G"), _OLD),
+    **dict.fromkeys(("sm8635", "8s Gen 3", "sm8735", "8s Gen 4", "sm7675", "7+ Gen 3"), _REFUSED),
+}
+"""What people may ask for and no network can be compiled for: name -> why. Numbers of QNN are not among the names."""
+
 
 def chip_named(name: str) -> str:
     """A chip's name, the number that QNN gives it, or what shops call it, as in `sm8650`, `57`, `8 Gen 3` -> its name here.
 
-    Raises UnknownNameError, which names the nearest.
+    Raises UnknownNameError, which names the nearest, and UsageError for a chip that is known not to do.
     """
     asked = _plain(name)
     known = {_plain(each): chip for chip, facts in CHIPS.items() for each in (chip, str(facts.number), *facts.names)}
-    if asked not in known:
-        listed = [f"{chip} ({', '.join(facts.names)})" if facts.names else chip for chip, facts in CHIPS.items()]
-        raise UnknownNameError("chip", asked or name, known, hint=f"Known: {', '.join(listed)}.")
-    return known[asked]
+    if asked in known:
+        return known[asked]
+    listed = [f"{chip} ({', '.join(facts.names)})" if facts.names else chip for chip, facts in CHIPS.items()]
+    hint = f"Known: {', '.join(listed)}."
+    if why := {_plain(each): why for each, why in UNFIT.items()}.get(asked):
+        raise UsageError(f"no network can be compiled for {name.strip()}: {why}", hint=hint)
+    raise UnknownNameError("chip", asked or name, known, hint=hint)
 
 
 def chips_named(text: str) -> str:

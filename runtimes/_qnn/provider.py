@@ -44,6 +44,11 @@ def wrapper_in(folder: Path) -> Path:
     return folder / f"{folder.stem}-{folder.suffix.removeprefix('.')}.onnx"
 
 
+def graph_of(form: Path) -> Path:
+    """The plain ONNX that was compiled into a form's folder: `net.sm8650` -> `net.onnx`, beside it."""
+    return form.with_suffix(".onnx")
+
+
 def binary_beside(wrapper: Path) -> Path:
     """The context binary that ONNX Runtime writes beside the wrapper."""
     return wrapper.with_name(f"{wrapper.stem}_qnn.bin")

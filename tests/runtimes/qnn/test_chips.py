@@ -29,6 +29,15 @@ def test_an_unknown_chip_names_the_nearest(text: str, near: str) -> None:
     assert "sm8650 (8 Gen 3)" in raised.value.hint
 
 
+@pytest.mark.parametrize(
+    ("name", "why"), [("888", "float16"), ("SM8350", "float16"), ("8s Gen 3", "refuses"), ("sm7675", "refuses")]
+)
+def test_a_chip_that_cannot_is_refused_with_the_reason(name: str, why: str) -> None:
+    with pytest.raises(UsageError, match=f"no network can be compiled for {name}: .*{why}") as raised:
+        chips_named(f"sm8650,{name}")
+    assert "sm8650 (8 Gen 3)" in raised.value.hint
+
+
 def test_no_chip_at_all_is_refused() -> None:
     with pytest.raises(UsageError, match="no chip was named"):
         chips_named(" , ")
