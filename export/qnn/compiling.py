@@ -26,6 +26,7 @@ _COMPILER = (sys.executable, "-m", "edgesr.export.qnn.child")
 _TRACE = "qnn_op_trace.json"
 _REFUSED = re.compile(r"Unsupported nodes in QNN EP: (.*)")
 _NODE = re.compile(r"{ name: (.*?), type: (\w+) }")
+_INVALID = re.compile(r"failed for node `(.*?)` of type `(\w+)`")
 _SUFFIX = re.compile(r"_token_\d+$")
 """What ONNX Runtime appends to names where it turns the layout of maps."""
 
@@ -58,7 +59,7 @@ def compile_for(chip: str, model: Path, context: Path, *, command: Sequence[str]
             code = _ended([*command, json.dumps({"chip": chip, **paths})], model.parent, said.fileno(), seconds)
         text = log.read_text(encoding="utf-8", errors="replace")
         trace, operators = _trace(folder / _TRACE), _operators(folder)
-    if refused := _NODE.findall("".join(_REFUSED.findall(text)[:1])):
+    if refused := _refused(trace, text):
         raise _refusal(refused, trace, chip, onnx.load(model))
     if code is None:
         raise ExportError(
@@ -102,6 +103,12 @@ def _trace(path: Path) -> dict[str, Any]:
         return {"summary": {"supported_nodes": 0, "unsupported_nodes": 0}, "unsupported_nodes": []}
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return found
+
+
+def _refused(trace: dict[str, Any], log: str) -> list[tuple[str, str]]:
+    """Name and operator of each node that the NPU does not take; of the log where an abort left no trace."""
+    traced = [(node["node_name"], node["op_type"]) for node in trace["unsupported_nodes"]]
+    return traced or _NODE.findall("".join(_REFUSED.findall(log)[:1])) or _INVALID.findall(log)
 
 
 def _operators(folder: Path) -> dict[str, int]:

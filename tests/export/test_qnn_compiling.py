@@ -7,7 +7,8 @@ from pathlib import Path
 import onnx
 import pytest
 
-from edgesr.errors import ExportError
+from edgesr import backends
+from edgesr.errors import ExportError, UsageError
 from edgesr.export.onnx_graph import REWRITE_KEY
 from edgesr.export.qnn.compiling import Placement, compile_for
 
@@ -28,7 +29,8 @@ def model(tmp_path: Path) -> Path:
     shape = onnx.helper.make_tensor("shape", onnx.TensorProto.INT64, [7], shapes["output"])
     path = tmp_path / "made" / "net.onnx"
     path.parent.mkdir()
-    onnx.save(onnx.helper.make_model(onnx.helper.make_graph([node], "net", [given], [made], [shape])), path)
+    graph = onnx.helper.make_graph([node], "net", [given], [made], [shape])
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 20)], ir_version=10), path)
     return path
 
 
@@ -57,6 +59,40 @@ def test_a_refused_node_is_named_with_its_rewrite_even_where_the_compiler_then_a
     assert "Reshape node_view_token_7 (1×3×4×4 and 1×3×2×2×2×2×1), made by the rewrite window-attention" in raised.value.message
     assert "max_rank_5" in raised.value.hint
     assert "edgesr plan" in raised.value.hint
+
+
+@pytest.mark.skipif(not backends.available("onnxruntime_qnn"), reason="onnxruntime-qnn is not installed")
+def test_qualcomms_compiler_itself_refuses_seven_axes_and_the_node_is_named(model: Path) -> None:
+    with pytest.raises(
+        ExportError, match=r"^Reshape node_view \(1×3×4×4 and 1×3×2×2×2×2×1\), made by the rewrite window-a"
+    ) as raised:
+        compile_for("sm8650", model, model.parent / "net.sm8650.onnx")
+    assert "cannot run on the NPU of sm8650: QNN's validation refuses it" in raised.value.message
+    assert "max_rank_5" in raised.value.hint
+    assert [path.name for path in model.parent.iterdir()] == ["net.onnx"]
+
+
+@pytest.mark.skipif(not backends.available("onnxruntime_qnn"), reason="onnxruntime-qnn is not installed")
+def test_qualcomms_compiler_itself_knows_no_fourier_transform(model: Path) -> None:
+    graph = onnx.load(model)
+    (node,) = graph.graph.node
+    node.op_type, node.name = "DFT", "node_fft"
+    node.input[:], node.output[:] = ["input", "", "axis"], ["output"]
+    graph.graph.initializer.append(onnx.helper.make_tensor("axis", onnx.TensorProto.INT64, [], [2]))
+    graph.graph.input[0].CopyFrom(onnx.helper.make_tensor_value_info("input", onnx.TensorProto.FLOAT, [1, 3, 4, 4, 2]))
+    graph.graph.output[0].CopyFrom(onnx.helper.make_tensor_value_info("output", onnx.TensorProto.FLOAT, [1, 3, 4, 4, 2]))
+    onnx.save(graph, model)
+    with pytest.raises(ExportError, match=r"^DFT node_fft .*: Operators of type `DFT` are not supported") as raised:
+        compile_for("sm8650", model, model.parent / "net.sm8650.onnx")
+    assert "no_fft" in raised.value.hint
+    assert "fourier-matmul" in raised.value.hint
+
+
+@pytest.mark.parametrize("seconds", ["abc", "-5", "0", "1.5"])
+def test_a_time_limit_that_is_none_is_refused(seconds: str, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGESR_QNN_SECONDS", seconds)
+    with pytest.raises(UsageError, match=f"EDGESR_QNN_SECONDS={seconds} is no time limit"):
+        planted(model, "pass")
 
 
 @pytest.mark.parametrize(
