@@ -14,6 +14,7 @@ from export_tables import ExportTable, Rows, run
 
 from edgesr.artifact import Artifact
 from edgesr.export.qnn.compiling import compile_for
+from edgesr.export.targets.qnn import LEVELS
 from edgesr.models import families
 from edgesr.parity import PICTURE
 from edgesr.runtimes import runtimes
@@ -74,7 +75,7 @@ def _compile_seconds(artifact: Artifact) -> float:
         model = Path(shutil.copy(graph, folder))
         context = model.parent / "compiled" / "again.onnx"
         context.parent.mkdir()
-        compile_for(compiled.chip, model, context)
+        compile_for(compiled.chip, model, context, level=LEVELS[artifact.manifest.options["optimization"]])
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 

@@ -53,6 +53,10 @@ Verify = Annotated[
         help="qnn: emulate a small picture (quick, the default) or one of the size (full, minutes).", show_default=False
     ),
 ]
+Optimization = Annotated[
+    str | None,
+    typer.Option(help="qnn, how hard its compiler works: O3 (the default, minutes), O2 or O1.", show_default=False),
+]
 Batch = Annotated[int, typer.Option("--batch", metavar="N", help="tensorrt: up to this many pictures at a time.")]
 Optimum = Annotated[
     str | None, typer.Option(metavar="HxW", help="tensorrt, a range: the size to be fast at (180x320).", show_default=False)
@@ -85,6 +89,7 @@ def export(
     soc: Soc = None,
     layout: Layout = None,
     verify: Verify = None,
+    optimization: Optimization = None,
     deployment: Annotated[str | None, typer.Option(help="coreml: ios15 to ios18 (ios16).", show_default=False)] = None,
     shapes: Shapes = None,
     tables: Tables = None,
@@ -96,7 +101,7 @@ def export(
 ) -> None:
     """Convert a network, prove that it is still the same function, and write an artifact folder."""
     options = {"io": io, "soc": soc, "layout": layout, "verify": verify}
-    options |= {"deployment": deployment, "shapes": shapes, "tables": tables}
+    options |= {"deployment": deployment, "shapes": shapes, "tables": tables, "optimization": optimization}
     if size and dynamic:
         raise UsageError("--size and --dynamic contradict each other", hint="Give one of them.")
     chosen = _precision(precision)
@@ -118,7 +123,7 @@ def export(
         optimum=parse_size(optimum) if optimum else None,
         opset=opset,
         precision=chosen,
-        options={name: value for name, value in options.items() if value},
+        options={name: value for name, value in options.items() if value is not None},
         budget_db=budget,
         half_io=half_io,
         without=tuple(without or ()),

@@ -45,8 +45,10 @@ class Placement:
     operators: Mapping[str, int] = field(default_factory=dict)
 
 
-def compile_for(chip: str, model: Path, context: Path, *, command: Sequence[str] = _COMPILER) -> Placement:
+def compile_for(chip: str, model: Path, context: Path, *, level: int, command: Sequence[str] = _COMPILER) -> Placement:
     """Compile the ONNX file for the chip into `context`, the wrapper, in a folder that exists, and a binary beside it.
+
+    level: how hard the compiler works for a fast graph, from 1 to 3.
 
     Raises ExportError for a node that the NPU does not take, and for a compiler that fails, aborts or is not done in time.
     """
@@ -56,7 +58,7 @@ def compile_for(chip: str, model: Path, context: Path, *, command: Sequence[str]
         log = folder / "log"
         paths = {"model": model.name, "context": str(context.relative_to(model.parent)), "trace": name}
         with log.open("wb") as said:
-            code = _ended([*command, json.dumps({"chip": chip, **paths})], model.parent, said.fileno(), seconds)
+            code = _ended([*command, json.dumps({"chip": chip, "level": level, **paths})], model.parent, said.fileno(), seconds)
         text = log.read_text(encoding="utf-8", errors="replace")
         trace, operators = _trace(folder / _TRACE), _operators(folder)
     if refused := _refused(trace, text):
@@ -64,7 +66,7 @@ def compile_for(chip: str, model: Path, context: Path, *, command: Sequence[str]
     if code is None:
         raise ExportError(
             f"Qualcomm's compiler was not done within {seconds} s for {chip}, and was ended",
-            hint=f"Give it longer (EDGESR_QNN_SECONDS={2 * seconds}), or export for a smaller --size.",
+            hint=f"Give it longer (EDGESR_QNN_SECONDS={2 * seconds}), add --optimization O1, or export for a smaller --size.",
         )
     if code or not context.is_file():
         raise ExportError(f"Qualcomm's compiler failed for {chip}: {_last_words(code, text)}", hint=_hint(code))
@@ -154,5 +156,5 @@ def _last_words(code: int, log: str) -> str:
 
 def _hint(code: int) -> str:
     if code == -signal.SIGKILL:
-        return "The system ended it, most likely for its memory: add --tables compact, or take a smaller --size."
+        return "The system ended it, most likely for its memory: add --optimization O1, --tables compact, or a smaller --size."
     return "Try a smaller --size, or another chip; please report the model and its size."

@@ -4,7 +4,6 @@ Qualcomm's compiler and an emulator of the NPU come with the package onnxruntime
 compared with the reference before it is accepted. One size for a file. The NPU computes in float16.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,9 +12,12 @@ from edgesr.export.target import Conversion, Form, Target
 from edgesr.export.targets._npus import FOR_NPUS
 from edgesr.export.targets._onnx_file import write_onnx
 from edgesr.manifest import Compiled
-from edgesr.parity import Budget
+from edgesr.parity import LEVEL, Budget
 from edgesr.runtimes._qnn.chips import CHIPS, DEFAULT, chips_named
 from edgesr.tensors import Size
+
+LEVELS = {"O3": 3, "O2": 2, "O1": 1}
+"""How hard the compiler works for a fast graph: its own names for it -> the numbers that ONNX Runtime's provider takes."""
 
 
 def _lower(asked: Conversion) -> tuple[Form, ...]:
@@ -33,11 +35,11 @@ def _lower(asked: Conversion) -> tuple[Form, ...]:
     forms = []
     for done, chip in enumerate(chips):
         asked.progress(f"compiling for {chip}", done, len(chips))
-        forms.append(_compiled(chip, model, asked.facts))
+        forms.append(_compiled(chip, model, asked))
     return tuple(forms)
 
 
-def _compiled(chip: str, model: Path, facts: Mapping[str, str]) -> Form:
+def _compiled(chip: str, model: Path, asked: Conversion) -> Form:
     from edgesr.export.qnn.compiling import compile_for
     from edgesr.export.qnn.wrapper import finish_wrapper
     from edgesr.runtimes._qnn.provider import qnn_version, wrapper_in
@@ -45,7 +47,7 @@ def _compiled(chip: str, model: Path, facts: Mapping[str, str]) -> Form:
     folder = model.with_suffix(f".{chip}")
     folder.mkdir()
     wrapper = wrapper_in(folder)
-    placed = compile_for(chip, model, wrapper)
+    placed = compile_for(chip, model, wrapper, level=LEVELS[asked.options["optimization"]])
     if placed.cpu:
         raise ExportError(f"{placed.cpu} of {placed.cpu + placed.npu} nodes would run on the processor of {chip}")
     compiled = Compiled(
@@ -57,7 +59,7 @@ def _compiled(chip: str, model: Path, facts: Mapping[str, str]) -> Form:
         cpu_nodes=placed.cpu,
         operators=dict(placed.operators),
     )
-    finish_wrapper(wrapper, {**facts, "chip": chip, "compiler": compiled.compiler})
+    finish_wrapper(wrapper, {**asked.facts, "chip": chip, "compiler": compiled.compiler})
     return Form(path=folder, compiled=compiled)
 
 
@@ -69,13 +71,14 @@ TARGET = Target(
     opsets=(20,),
     precisions=("fp16",),
     rounds=True,
-    budgets={"fp16": Budget(relative_l2=2e-2, psnr_db=45)},
+    budgets={"fp16": Budget(relative_l2=2e-2, psnr_db=45, shift=0.2 * LEVEL)},
     default_size=Size(height=256, width=256),
     options={
         "soc": (DEFAULT,),
         "io": ("tensor", "image"),
         "layout": ("nchw", "nhwc"),
         "tables": ("constant", "compact"),
+        "optimization": tuple(LEVELS),
         "verify": ("quick", "full"),
     },
     parsed={"soc": chips_named},

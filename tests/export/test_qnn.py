@@ -10,15 +10,14 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from PIL import Image
 
 from edgesr import backends
 from edgesr.artifact import Artifact, read_artifact
-from edgesr.errors import ArtifactError, ExportError, SizeError, UsageError
+from edgesr.errors import ArtifactError, SizeError, UsageError
 from edgesr.export import request as request_module
 from edgesr.export.parity_inputs import picture
 from edgesr.export.pipeline import export
-from edgesr.export.qnn.interface import with_interface
-from edgesr.export.qnn.wrapper import finish_wrapper
 from edgesr.export.request import ExportRequest
 from edgesr.export.target import targets
 from edgesr.export.verification import verify
@@ -64,7 +63,7 @@ def test_the_manifest_says_for_which_chips_it_is_and_where_its_nodes_run(compile
     assert (manifest.input.shape, manifest.input.layout, manifest.input.dtype) == ((1, 8, 12, 3), "NHWC", "uint8")
     assert manifest.output.shape == (1, 32, 48, 3)
     assert (manifest.options["soc"], manifest.precision) == ("sm8650,sm8550", "fp16")
-    assert manifest.budget.psnr_db == 45
+    assert (manifest.budget.psnr_db, manifest.options["optimization"]) == (45, "O3")
     assert [edge.name for edge in manifest.parity] == ["rewritten", "artifact", "artifact as .sm8550"]
 
 
@@ -195,6 +194,16 @@ def test_inspect_tells_what_the_compiler_wrote_into_each_binary(compiled: Artifa
 
 
 @compiles
+def test_a_picture_through_the_emulator_comes_with_a_word_on_its_seconds(
+    compiled: Artifact, tmp_path: Path, edgesr: Command
+) -> None:
+    Image.fromarray(np.full((8, 12, 3), 99, np.uint8)).save(tmp_path / "small.png")
+    done = edgesr("upscale", tmp_path / "small.png", tmp_path / "large.png", "--artifact", compiled.folder)
+    assert done.code == 0
+    assert "the seconds are this computer's and say nothing of a device's" in done.err
+
+
+@compiles
 @pytest.mark.parametrize("kept", [0, 3000, -1])
 def test_a_damaged_binary_has_no_report(kept: int, copied: Artifact) -> None:
     binary = next(copied.path.glob("*.bin"))
@@ -223,9 +232,11 @@ def test_without_the_package_it_says_what_to_install(edgesr: Command, monkeypatc
     ("words", "message"),
     [
         (("--soc", "sm865"), "no chip named 'sm865'; did you mean 'sm8650'?"),
+        (("--soc", ""), "no chip was named"),
         (("--soc", "Snapdragon 888"), "no network can be compiled for Snapdragon 888: its NPU (v68 or older)"),
         (("--size", "64x64,128x128"), "takes one size; not 64x64, 128x128"),
         (("--dynamic",), "has no --dynamic"),
+        (("--optimization", "O4"), "has no --optimization O4"),
         (("--layout", "chwn"), "has no --layout chwn"),
         (("--precision", "fp32"), "has no precision 'fp32'"),
     ],
@@ -254,41 +265,3 @@ def test_the_smaller_graph_counts_and_the_asked_one_is_recorded(tmp_path: Path, 
     assert [each.input for each in artifact.manifest.parity[1].differences] == ["picture 1x3x24x24"]
     assert artifact.path.stem == "vapsr-s-x4-fp32-24x24"
     assert [each.input for each in verify(artifact.folder).edge.differences] == ["picture 1x3x24x24"]
-
-
-@pytest.mark.parametrize("pictures", [False, True])
-@pytest.mark.parametrize("colours_last", [False, True])
-def test_the_ends_of_the_graph_are_what_an_app_has(pictures: bool, colours_last: bool) -> None:
-    given, made = (
-        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
-        for name, shape in (("input", [1, 3, 4, 6]), ("output", [1, 6, 4, 6]))
-    )
-    curved = onnx.helper.make_node("Sigmoid", ["input"], ["curved"])  # so that a wrong factor shows, which would cancel else
-    both = onnx.helper.make_node("Concat", ["input", "curved"], ["output"], axis=1)
-    graph = onnx.helper.make_graph([curved, both], "both", [given], [made])
-    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 20)], ir_version=10)
-    before = model.SerializeToString()
-    changed = with_interface(model, pictures=pictures, colours_last=colours_last)
-    assert model.SerializeToString() == before
-    image = np.random.default_rng(0).random((1, 3, 4, 6), dtype=np.float32)
-    values = levels_of(image).astype(np.uint8) if pictures else image
-    session = onnxruntime.InferenceSession(changed.SerializeToString())
-    (output,) = session.run(None, {"input": values.transpose(0, 2, 3, 1) if colours_last else values})
-    planes = output.transpose(0, 3, 1, 2) if colours_last else output
-    given_floats = values / np.float32(255) if pictures else values
-    expected = np.concatenate([given_floats, 1 / (1 + np.exp(-given_floats))], axis=1)
-    np.testing.assert_allclose(planes, levels_of(expected) if pictures else expected, rtol=1e-6)
-
-
-def test_a_wrapper_that_names_a_path_is_no_wrapper(tmp_path: Path) -> None:
-    def written(name: str) -> Path:
-        node = onnx.helper.make_node("EPContext", ["input"], ["output"], domain="com.microsoft", ep_cache_context=name)
-        path = tmp_path / "net.onnx"
-        onnx.save(onnx.helper.make_model(onnx.helper.make_graph([node], "net", [], [])), path)
-        return path
-
-    (tmp_path / "net_qnn.bin").write_bytes(b"binary")
-    finish_wrapper(written("net_qnn.bin"), {"chip": "sm8650"})
-    for wrong in (str(tmp_path / "net_qnn.bin"), "../net_qnn.bin", "other.bin"):
-        with pytest.raises(ExportError, match="does not lie beside it"):
-            finish_wrapper(written(wrong), {})

@@ -37,14 +37,14 @@ def model(tmp_path: Path) -> Path:
 def planted(model: Path, code: str) -> Placement:
     """What comes of a compiler that runs these lines, with what it was asked for as `asked`."""
     command = (sys.executable, "-c", f"import json, os, sys, time; asked = json.loads(sys.argv[1])\n{code}")
-    return compile_for("sm8650", model, model.parent / "net.sm8650.onnx", command=command)
+    return compile_for("sm8650", model, model.parent / "net.sm8650.onnx", level=2, command=command)
 
 
 def test_it_runs_beside_the_model_and_says_what_it_placed(model: Path) -> None:
     """Paths go to the compiler as they are seen from the model's folder, for the binary depends on them."""
     trace = {"summary": {"supported_nodes": 3, "unsupported_nodes": 1}, "unsupported_nodes": []}
     code = f"""
-assert (asked["chip"], asked["model"], asked["context"]) == ("sm8650", "net.onnx", "net.sm8650.onnx")
+assert [asked[name] for name in ("chip", "level", "model", "context")] == ["sm8650", 2, "net.onnx", "net.sm8650.onnx"]
 open(asked["model"]).close()
 open(asked["context"], "w").close()
 json.dump({trace}, open(os.path.join(asked["trace"], "qnn_op_trace.json"), "w"))
@@ -66,7 +66,7 @@ def test_qualcomms_compiler_itself_refuses_seven_axes_and_the_node_is_named(mode
     with pytest.raises(
         ExportError, match=r"^Reshape node_view \(1×3×4×4 and 1×3×2×2×2×2×1\), made by the rewrite window-a"
     ) as raised:
-        compile_for("sm8650", model, model.parent / "net.sm8650.onnx")
+        compile_for("sm8650", model, model.parent / "net.sm8650.onnx", level=1)
     assert "cannot run on the NPU of sm8650: QNN's validation refuses it" in raised.value.message
     assert "max_rank_5" in raised.value.hint
     assert [path.name for path in model.parent.iterdir()] == ["net.onnx"]
@@ -83,7 +83,7 @@ def test_qualcomms_compiler_itself_knows_no_fourier_transform(model: Path) -> No
     graph.graph.output[0].CopyFrom(onnx.helper.make_tensor_value_info("output", onnx.TensorProto.FLOAT, [1, 3, 4, 4, 2]))
     onnx.save(graph, model)
     with pytest.raises(ExportError, match=r"^DFT node_fft .*: Operators of type `DFT` are not supported") as raised:
-        compile_for("sm8650", model, model.parent / "net.sm8650.onnx")
+        compile_for("sm8650", model, model.parent / "net.sm8650.onnx", level=1)
     assert "no_fft" in raised.value.hint
     assert "fourier-matmul" in raised.value.hint
 

@@ -1,6 +1,7 @@
 """Small networks as Qualcomm's compiler gets them: axes, operators, GELUs apart from convolutions, the same function."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -10,11 +11,15 @@ import torch
 from onnx import helper, numpy_helper
 from torch import nn
 
+from edgesr.errors import ExportError
 from edgesr.export.onnx_graph import onnx_from_module
 from edgesr.export.qnn.gelus import with_gelus_apart
+from edgesr.export.qnn.interface import with_interface
 from edgesr.export.qnn.tables import with_tables_at_run_time
+from edgesr.export.qnn.wrapper import finish_wrapper
 from edgesr.export.rewrite import apply_plan, plan
 from edgesr.export.target import targets
+from edgesr.levels import levels_of
 from edgesr.models.esc_fp import ESCFP, ESCFPConfig
 from edgesr.models.vapsr import VapSR, VapSRConfig
 from edgesr.parity import difference
@@ -130,3 +135,41 @@ def test_tables_at_run_time_follow_from_the_picture_and_are_the_same() -> None:
     x = np.random.default_rng(4).standard_normal((1, 3, 2, 12), np.float32)
     assert np.array_equal(run(model, x), run(made, x))
     assert with_tables_at_run_time(a_graph(computed=False, read_twice=False)) == a_graph(computed=False, read_twice=False)
+
+
+@pytest.mark.parametrize("pictures", [False, True])
+@pytest.mark.parametrize("colours_last", [False, True])
+def test_the_ends_of_the_graph_are_what_an_app_has(pictures: bool, colours_last: bool) -> None:
+    given, made = (
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
+        for name, shape in (("input", [1, 3, 4, 6]), ("output", [1, 6, 4, 6]))
+    )
+    curved = onnx.helper.make_node("Sigmoid", ["input"], ["curved"])  # so that a wrong factor shows, which would cancel else
+    both = onnx.helper.make_node("Concat", ["input", "curved"], ["output"], axis=1)
+    graph = onnx.helper.make_graph([curved, both], "both", [given], [made])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 20)], ir_version=10)
+    before = model.SerializeToString()
+    changed = with_interface(model, pictures=pictures, colours_last=colours_last)
+    assert model.SerializeToString() == before
+    image = np.random.default_rng(0).random((1, 3, 4, 6), dtype=np.float32)
+    values = levels_of(image).astype(np.uint8) if pictures else image
+    session = onnxruntime.InferenceSession(changed.SerializeToString())
+    (output,) = session.run(None, {"input": values.transpose(0, 2, 3, 1) if colours_last else values})
+    planes = output.transpose(0, 3, 1, 2) if colours_last else output
+    given_floats = values / np.float32(255) if pictures else values
+    expected = np.concatenate([given_floats, 1 / (1 + np.exp(-given_floats))], axis=1)
+    np.testing.assert_allclose(planes, levels_of(expected) if pictures else expected, rtol=1e-6)
+
+
+def test_a_wrapper_that_names_a_path_is_no_wrapper(tmp_path: Path) -> None:
+    def written(name: str) -> Path:
+        node = onnx.helper.make_node("EPContext", ["input"], ["output"], domain="com.microsoft", ep_cache_context=name)
+        path = tmp_path / "net.onnx"
+        onnx.save(onnx.helper.make_model(onnx.helper.make_graph([node], "net", [], [])), path)
+        return path
+
+    (tmp_path / "net_qnn.bin").write_bytes(b"binary")
+    finish_wrapper(written("net_qnn.bin"), {"chip": "sm8650"})
+    for wrong in (str(tmp_path / "net_qnn.bin"), "../net_qnn.bin", "other.bin"):
+        with pytest.raises(ExportError, match="does not lie beside it"):
+            finish_wrapper(written(wrong), {})
