@@ -22,6 +22,12 @@ def portion(numbers: int) -> int:
     return max(1, LARGEST // numbers) if isinstance(numbers, int) else sys.maxsize
 
 
+def alike(total: int, numbers: int) -> int:
+    """How many of `total` things are computed at a time where portions are to be as alike as they can be; as `portion` else."""
+    at_once = portion(numbers)
+    return -(-total // -(-total // at_once)) if isinstance(total, int) else at_once
+
+
 def joined(parts: Sequence[Tensor], dim: int = 0) -> Tensor:
     """The parts one after the other."""
     return parts[0] if len(parts) == 1 else torch.cat(tuple(parts), dim=dim)
@@ -49,7 +55,7 @@ def merge(x: Tensor, h: int, w: int, size: tuple[int, int]) -> Tensor:
 
 def attend(query: Tensor, key: Tensor, value: Tensor, biases: Tensor) -> Tensor:
     """softmax(Qᵀ·K + B)·V in windows: (windows,heads,d,n) each, biases (heads,n,n) -> (windows,heads,d,n)."""
-    at_once = portion(query.shape[1] * query.shape[3] ** 2)
+    at_once = alike(query.shape[0], query.shape[1] * query.shape[3] ** 2)
     parts = zip(*(torch.split(each, at_once) for each in (query, key, value)), strict=True)
     return joined([v @ (q.transpose(2, 3) @ k + biases).softmax(dim=3).transpose(2, 3) for q, k, v in parts])
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from edgesr.export.rewrite import Refusal, Rewrite
 from edgesr.export.rewrites import recursive_attention
-from edgesr.export.rewrites._planes import joined, pixelwise, portion
+from edgesr.export.rewrites._planes import alike, joined, pixelwise
 from edgesr.models._rgt_attention import RecursiveGeneralizationAttention, recursions
 
 
@@ -45,7 +45,7 @@ class ReducedAttentionInParts(nn.Module):
         value = self._heads(value + self.cpe(value))
         key = self._heads(F.conv2d(small, self.key))
         query = self._heads(F.conv2d(x, self.query, self.query_bias))
-        parts = torch.split(query, portion(batch * self.heads * key.shape[3]), dim=3)
+        parts = torch.split(query, alike(query.shape[3], batch * self.heads * key.shape[3]), dim=3)
         y = joined([value @ (part.transpose(2, 3) @ key).softmax(dim=3).transpose(2, 3) for part in parts], dim=3)
         return pixelwise(self.proj, y.reshape(batch, dim, height, width)).permute(0, 2, 3, 1)
 
