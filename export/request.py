@@ -133,7 +133,10 @@ class ExportRequest:
         asked, small = self.sizes_of_target, self.target.proof
         if not asked or not small or self.options_of_target.get("verify") == "full":
             return None
-        return small if asked.minimum.height * asked.minimum.width > small.height * small.width else None
+        height, width = asked.minimum.height, asked.minimum.width
+        if height * width <= small.height * small.width:
+            return None
+        return Size(height=_shorter(height, small.height), width=_shorter(width, small.width))
 
     @property
     def pictures(self) -> bool:
@@ -144,3 +147,8 @@ class ExportRequest:
     def colours_last(self) -> bool:
         """Whether the artifact takes and gives (N,H,W,3), not (N,3,H,W)."""
         return self.options_of_target.get("layout") == "nhwc"
+
+
+def _shorter(side: int, small: int) -> int:
+    """A side of at most `small` pixels that leaves the same rest when it is cut into windows of 8, 16 or half of `small`."""
+    return side if side <= small else small // 2 + (side % (small // 2) or small // 2)

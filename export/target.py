@@ -71,8 +71,8 @@ class Target:
         their colours come last; `shapes` is "functions" where each of several sizes gets a graph of its own. parsed: of options
         whose values are no list: text -> what the manifest says, or a UsageError. check: raises UsageError for a precision and
         options that do not go together.
-    proof: where a run of the artifact takes very long, the size of a smaller one that is made and run in its place, unless the
-        option `verify` is "full".
+    proof: where a run of the artifact takes very long, how large at most a smaller one is that is made and run in its place, if
+        the option `verify` is not "full".
     lower: writes the model files, named after the stem: the artifact first, then other forms of it, which `runtime` opens too.
     package, extra: the module that `lower` imports beyond the base, and the extra of `pip install edgesr[extra]` that brings it.
     """

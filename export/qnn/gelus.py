@@ -12,6 +12,8 @@ from collections import Counter
 import onnx
 from onnx import helper, numpy_helper
 
+from edgesr.export.qnn.constants import drop_unread
+
 _NAME = "{}.negative"
 
 
@@ -33,7 +35,7 @@ def with_gelus_apart(model: onnx.ModelProto) -> onnx.ModelProto:
             nodes.append(_difference(node))
     del graph.node[:]
     graph.node.extend(nodes)
-    _drop_unread(graph)
+    drop_unread(graph)
     return made
 
 
@@ -60,11 +62,3 @@ def _difference(gelu: onnx.NodeProto) -> onnx.NodeProto:
     node = helper.make_node("Sub", [gelu.output[0], gelu.input[0]], [result], name=f"{gelu.name}.difference")
     node.metadata_props.extend(gelu.metadata_props)
     return node
-
-
-def _drop_unread(graph: onnx.GraphProto) -> None:
-    """Remove the constants that nothing reads any more."""
-    read = {name for node in graph.node for name in node.input}
-    kept = [tensor for tensor in graph.initializer if tensor.name in read]
-    del graph.initializer[:]
-    graph.initializer.extend(kept)

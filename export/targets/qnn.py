@@ -22,12 +22,13 @@ LEVELS = {"O3": 3, "O2": 2, "O1": 1}
 
 def _lower(asked: Conversion) -> tuple[Form, ...]:
     """A folder `<stem>.<chip>` for each chip, and `<stem>.onnx` beside them."""
+    from edgesr.export.qnn.edges import with_edges_joined
     from edgesr.export.qnn.gelus import with_gelus_apart
     from edgesr.export.qnn.interface import with_interface
     from edgesr.export.qnn.tables import with_tables_at_run_time
 
     ((sizes, graph),) = asked.graphs.items()
-    apart = with_gelus_apart(graph)
+    apart = with_edges_joined(with_gelus_apart(graph))
     whole = with_tables_at_run_time(apart) if asked.options["tables"] == "compact" else apart
     final = with_interface(whole, pictures=asked.options["io"] == "image", colours_last=asked.options["layout"] == "nhwc")
     model = write_onnx(replace(asked, graphs={sizes: final}))

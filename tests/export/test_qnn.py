@@ -252,16 +252,18 @@ def test_a_smaller_graph_is_run_in_place_of_a_large_one() -> None:
         return ExportRequest(model="vapsr-s", target_name="qnn", sizes=parse_sizes(size), options=options).proof
 
     assert proof("256x256") == Size(height=64, width=64)
+    assert proof("180x1000") == Size(height=52, width=40)  # which windows of 32, 16 and 8 are continued at the edges by as much
+    assert proof("20x1000") == Size(height=20, width=40)
     assert proof("256x256", verify="full") is None
     assert proof("64x64") is None
 
 
 def test_the_smaller_graph_counts_and_the_asked_one_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a target that writes ONNX, which runs in no time."""
-    quick = replace(targets()["onnx"], proof=SIDE, options={"verify": ("quick", "full")})
+    quick = replace(targets()["onnx"], proof=Size(height=16, width=16), options={"verify": ("quick", "full")})
     monkeypatch.setattr(request_module, "targets", lambda: {"onnx": quick})
     artifact = export(ExportRequest(model="vapsr-s", target_name="onnx", sizes=parse_sizes("24x24"), folder=tmp_path / "out"))
-    assert [edge.name for edge in artifact.manifest.parity] == ["rewritten", "graph in float32", "artifact for 8x12"]
+    assert [edge.name for edge in artifact.manifest.parity] == ["rewritten", "graph in float32", "artifact for 16x16"]
     assert [each.input for each in artifact.manifest.parity[1].differences] == ["picture 1x3x24x24"]
     assert artifact.path.stem == "vapsr-s-x4-fp32-24x24"
     assert [each.input for each in verify(artifact.folder).edge.differences] == ["picture 1x3x24x24"]

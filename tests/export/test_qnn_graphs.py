@@ -11,8 +11,10 @@ import torch
 from onnx import helper, numpy_helper
 from torch import nn
 
+from edgesr import backends
 from edgesr.errors import ExportError
 from edgesr.export.onnx_graph import onnx_from_module
+from edgesr.export.qnn.edges import with_edges_joined
 from edgesr.export.qnn.gelus import with_gelus_apart
 from edgesr.export.qnn.interface import with_interface
 from edgesr.export.qnn.tables import with_tables_at_run_time
@@ -23,6 +25,7 @@ from edgesr.levels import levels_of
 from edgesr.models.esc_fp import ESCFP, ESCFPConfig
 from edgesr.models.vapsr import VapSR, VapSRConfig
 from edgesr.parity import difference
+from edgesr.runtimes._qnn.provider import for_chip, open_session
 from edgesr.seeding import seed_weights
 from edgesr.tensors import FloatArray, Size, SizeRule
 from tests.export.test_ranks import COMPILED, known_ranks, working_operators
@@ -106,6 +109,45 @@ def test_gelus_apart_are_the_same_function(computed: bool, read_twice: bool) -> 
     assert [node.op_type for node in apart.graph.node].count("Sub") == len(fused(model))
     x = np.random.default_rng(2).standard_normal((1, 3, 6, 7), np.float32)
     assert difference("x", run(model, x), run(apart, x)).relative_l2 < CLOSE
+
+
+def a_continued_map(mode: str, pads: list[int], opset: int = 20) -> onnx.ModelProto:
+    """A map of a picture's channels, continued by what is to be added to each of its axes before and after, and twice that."""
+    shape = [1, 3, 6, 8]
+    wide = [side + pads[axis] + pads[axis + 4] for axis, side in enumerate(shape)]
+    ends = [
+        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, size) for name, size in (("input", shape), ("output", wide))
+    ]
+    nodes = [
+        helper.make_node("Pad", ["input", "pads"], ["wide"], name="pad", mode=mode),
+        helper.make_node("Add", ["wide", "wide"], ["output"]),
+    ]
+    graph = helper.make_graph(nodes, "pad", ends[:1], ends[1:], [numpy_helper.from_array(np.array(pads), "pads")])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10)
+
+
+@pytest.mark.parametrize("pads", [[0, 0, 2, 2, 0, 0, 2, 2], [0, 0, 0, 3, 0, 0, 1, 0], [0, 1, 0, 0, 0, 0, 0, 0]])
+def test_edges_joined_are_the_same_function(pads: list[int]) -> None:
+    model = a_continued_map("edge", pads)
+    made = with_edges_joined(model)
+    onnx.checker.check_model(made, full_check=True)
+    assert "Pad" not in working_operators(made.graph)
+    assert "pads" not in {tensor.name for tensor in made.graph.initializer}
+    x = np.random.default_rng(5).standard_normal((1, 3, 6, 8), np.float32)
+    np.testing.assert_array_equal(run(made, x), run(model, x))
+    reflected = a_continued_map("reflect", pads)
+    assert with_edges_joined(reflected) == reflected
+
+
+@pytest.mark.skipif(not backends.available("onnxruntime_qnn"), reason="onnxruntime-qnn is not installed")
+@pytest.mark.parametrize("mode", ["edge", "reflect", "constant"])
+def test_the_emulator_continues_a_picture_as_onnx_does(mode: str, tmp_path: Path) -> None:
+    """Which QNN 2.51 does not for `edge` as it is, without an error."""
+    model = a_continued_map(mode, [0, 0, 2, 2, 0, 0, 2, 2])
+    onnx.save(with_edges_joined(model), tmp_path / "net.onnx")
+    x = np.random.default_rng(6).random((1, 3, 6, 8), np.float32)
+    (emulated,) = open_session(str(tmp_path / "net.onnx"), for_chip("sm8650")).run(None, {"input": x})
+    np.testing.assert_allclose(emulated, run(model, x), atol=2e-3)
 
 
 def a_repeated_table() -> onnx.ModelProto:
