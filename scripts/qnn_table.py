@@ -21,7 +21,7 @@ from edgesr.runtimes import runtimes
 
 CHIPS = ("sm8650", "sm8750")
 _LARGE = "esc-xl"
-"""Whose windows of 48x48 are too much for the emulator at 64x64, which would be four, and whose biases are for the compiler."""
+"""Whose windows of 48x48 are too much for the emulator at 64x64, which would be four."""
 _TRAINED = (("vapsr", "VapSR_X4.pth"), ("vapsr-s", "VapSR-S.pth"))
 
 

@@ -38,7 +38,7 @@ Shapes = Annotated[
 Tables = Annotated[
     str | None,
     typer.Option(
-        help="coreml, tensorrt, biases: compact (the default) or constant; qnn: constant or compact.", show_default=False
+        help="coreml, tensorrt, biases: compact (the default) or constant; qnn: or auto (the default).", show_default=False
     ),
 ]
 Io = Annotated[str | None, typer.Option(help="coreml: image (the default) or tensor; qnn: tensor or image.", show_default=False)]

@@ -7,6 +7,8 @@ alone becomes a constant of the binary: more than half of ESC-light's, and far m
 A number of the picture, times 0, keeps the compiler from it, at the price of main memory and work in every run.
 """
 
+import math
+
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
@@ -14,6 +16,24 @@ from onnx import helper, numpy_helper
 from edgesr.export.onnx_graph import INPUT
 
 _NOTHING = "edgesr.nothing"
+
+MOST = 10**8
+"""How many bytes of biases a binary holds at most unless more are asked for."""
+
+
+def written_out(model: onnx.ModelProto) -> int:
+    """Bytes, in float16, of the maps that follow from constants alone and that the network reads."""
+    graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+    shapes = {value.name: [each.dim_value for each in value.type.tensor_type.shape.dim] for value in graph.value_info}
+    constants = {tensor.name for tensor in graph.initializer}
+    made: set[str] = set()
+    read: set[str] = set()
+    for node in graph.node:
+        if all(name in constants or name in made for name in node.input if name):
+            made.update(node.output)
+        else:
+            read.update(node.input)
+    return sum(2 * math.prod(shapes.get(name, ())) for name in made & read)
 
 
 def with_tables_at_run_time(model: onnx.ModelProto) -> onnx.ModelProto:

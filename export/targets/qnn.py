@@ -25,11 +25,12 @@ def _lower(asked: Conversion) -> tuple[Form, ...]:
     from edgesr.export.qnn.edges import with_edges_joined
     from edgesr.export.qnn.gelus import with_gelus_apart
     from edgesr.export.qnn.interface import with_interface
-    from edgesr.export.qnn.tables import with_tables_at_run_time
+    from edgesr.export.qnn.tables import MOST, with_tables_at_run_time, written_out
 
     ((sizes, graph),) = asked.graphs.items()
     apart = with_edges_joined(with_gelus_apart(graph))
-    whole = with_tables_at_run_time(apart) if asked.options["tables"] == "compact" else apart
+    compact = {"compact": True, "constant": False}.get(asked.options["tables"], written_out(apart) > MOST)
+    whole = with_tables_at_run_time(apart) if compact else apart
     final = with_interface(whole, pictures=asked.options["io"] == "image", colours_last=asked.options["layout"] == "nhwc")
     model = write_onnx(replace(asked, graphs={sizes: final}))
     chips = asked.options["soc"].split(",")
@@ -78,7 +79,7 @@ TARGET = Target(
         "soc": (DEFAULT,),
         "io": ("tensor", "image"),
         "layout": ("nchw", "nhwc"),
-        "tables": ("constant", "compact"),
+        "tables": ("auto", "constant", "compact"),
         "optimization": tuple(LEVELS),
         "verify": ("quick", "full"),
     },

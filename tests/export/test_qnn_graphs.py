@@ -17,7 +17,7 @@ from edgesr.export.onnx_graph import onnx_from_module
 from edgesr.export.qnn.edges import with_edges_joined
 from edgesr.export.qnn.gelus import with_gelus_apart
 from edgesr.export.qnn.interface import with_interface
-from edgesr.export.qnn.tables import with_tables_at_run_time
+from edgesr.export.qnn.tables import with_tables_at_run_time, written_out
 from edgesr.export.qnn.wrapper import finish_wrapper
 from edgesr.export.rewrite import apply_plan, plan
 from edgesr.export.target import targets
@@ -171,6 +171,7 @@ def test_tables_at_run_time_follow_from_the_picture_and_are_the_same() -> None:
     model = a_repeated_table()
     made = with_tables_at_run_time(model)
     onnx.checker.check_model(made, full_check=True)
+    assert (written_out(model), written_out(made)) == (2 * (24 + 2 * 12), 0)  # biases of 24 numbers, and a repeated table
     assert "Tile" not in working_operators(model.graph)
     assert "Tile" in working_operators(made.graph)
     assert sum(node.op_type == "Add" for node in made.graph.node) == 2  # one for the table, which two read
