@@ -28,13 +28,18 @@ _TRAINED = (("vapsr", "VapSR_X4.pth"), ("vapsr-s", "VapSR-S.pth"))
 def rows() -> Rows:
     """The arguments of `edgesr export`, row by row: small sizes first, for the emulator is slow."""
     variants = {name: tuple(configs) for family in families().values() for name, configs in family.variants.items()}
+    first, quick = ("--soc", CHIPS[0]), ("--optimization", "O1")
     found: Rows = [(name, "--size", "64x64", "--soc", chip) for name in variants if name != _LARGE for chip in CHIPS]
-    found += [(_LARGE, "--size", "48x48", "--tables", "compact", "--soc", chip) for chip in CHIPS]
-    found += [(name, "--size", "64x64", "--tables", "compact", "--soc", CHIPS[0]) for name in ("esc", "esc-light", "esc-fp")]
+    found += [(_LARGE, "--size", "48x48", *quick, "--soc", chip) for chip in CHIPS]
     found += [(name, "--weights", file, "--size", "64x64", "--soc", chip) for name, file in _TRAINED for chip in CHIPS]
-    found += [(name, "--size", "256x256", "--soc", chip) for chip in CHIPS for name in variants if name != _LARGE]
+    found += [("esc-light", "--size", "64x64", "--tables", "compact", *first)]
+    found += [(name, "--size", "64x64", *quick, *first) for name in ("esc", "rgt-s")]
+    found += [(name, "--size", "52x40", *quick, *first) for name in ("esc-light", "srconvnet", "rgt-s")]  # continued at edges
     found += [
-        (name, "--scale", str(scale), "--size", "32x32", "--soc", CHIPS[0])
+        (name, "--size", "256x256", *(quick if name.startswith("rgt") else ()), *first) for name in variants if name != _LARGE
+    ]
+    found += [
+        (name, "--scale", str(scale), "--size", "32x32", *quick, *first)
         for name, scales in variants.items()
         for scale in scales
         if scale != 4 and name != _LARGE
