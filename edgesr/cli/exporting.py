@@ -58,6 +58,7 @@ Optimization = Annotated[
     typer.Option(help="qnn, how hard its compiler works: O3 (the default, minutes), O2 or O1.", show_default=False),
 ]
 Batch = Annotated[int, typer.Option("--batch", metavar="N", help="tensorrt: up to this many pictures at a time.")]
+Dynamic = Annotated[bool, typer.Option("--dynamic", help="ort, onnx: any batch and size (their default without --size).")]
 Optimum = Annotated[
     str | None, typer.Option(metavar="HxW", help="tensorrt, a range: the size to be fast at (180x320).", show_default=False)
 ]
@@ -80,9 +81,7 @@ def export(
     size: Sizes = None,
     batch: Batch = 1,
     optimum: Optimum = None,
-    dynamic: Annotated[
-        bool, typer.Option("--dynamic", help="ort, onnx: any batch and size (their default without --size).")
-    ] = False,
+    dynamic: Dynamic = False,
     opset: Annotated[int | None, typer.Option(metavar="N", help="ONNX opset; target onnx takes 17 to 20.")] = None,
     precision: PrecisionName = None,
     io: Io = None,
