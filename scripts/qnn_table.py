@@ -35,9 +35,7 @@ def rows() -> Rows:
     found += [("esc-light", "--size", "64x64", "--tables", "compact", *first)]
     found += [(name, "--size", "64x64", *quick, *first) for name in ("esc", "rgt-s")]
     found += [(name, "--size", "52x40", *quick, *first) for name in ("esc-light", "srconvnet", "rgt-s")]  # continued at edges
-    found += [
-        (name, "--size", "256x256", *(quick if name.startswith("rgt") else ()), *first) for name in variants if name != _LARGE
-    ]
+    found += [(name, "--size", "256x256", *quick, *first) for name in variants if name != _LARGE]
     found += [
         (name, "--scale", str(scale), "--size", "32x32", *quick, *first)
         for name, scales in variants.items()
