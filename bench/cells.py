@@ -267,6 +267,11 @@ class _Folder(_Network):
         found, asked = super().group(size), self.request.runtimes
         if all(not cell.sha256 for cell in found.cells) and (not asked or any(runtimes()[name].formats for name in asked)):
             able = {name: one for name, one in runtimes().items() if self._manifest.format in one.formats and one.measures}
+            if not able:
+                raise UsageError(
+                    f"nothing here measures {self._manifest.format} files: what runs them here has no latency to report",
+                    hint="Measure on the device that they are for.",
+                )
             fitting = [f"{name} on {', '.join(one.devices)}{_only(one)}" for name, one in able.items()]
             raise (UsageError if asked else BackendMissingError)(
                 f"nothing that {'was asked for' if asked else 'is here'} runs {self._folder} on {self.request.device}",

@@ -22,13 +22,13 @@ from edgesr.export.rewrite import Applied, Step, apply_plan, plan
 from edgesr.export.target import Conversion
 from edgesr.export.verification import artifact_edge, edge_elsewhere, graph_edge, reference_outputs
 from edgesr.files import staged_folder
-from edgesr.manifest import Manifest
+from edgesr.manifest import Manifest, TensorInfo
 from edgesr.pages import keep_pages
 from edgesr.parity import PICTURE, Budget, Edge, edge
 from edgesr.progress import Progress, silent
 from edgesr.recorded import RECORDED, Pictures, write_recorded
 from edgesr.reference import Reference, load_reference
-from edgesr.tensors import FloatArray, Size, SizeRule, one_of
+from edgesr.tensors import FloatArray, Precision, Size, SizeRule, one_of
 
 _REWRITTEN_BUDGET = Budget(relative_l2=1e-10, psnr_db=120)
 """Rewritten against reference, both in float64: an identity up to rounding, which deep networks amplify."""
@@ -107,7 +107,7 @@ def _made(
 ) -> Manifest:
     """Write the target's files for the sizes; the manifest, with what was measured after rewriting, without the files.
 
-    run: whether the files are run; if not, the graph that was compiled into them is, in float32.
+    run: whether the files are run. The graph that was compiled into them is in any case, in float32, where there is one.
     """
     request, reference = network.request, network.reference
     target, edges = request.target, []
@@ -121,16 +121,15 @@ def _made(
     progress(f"writing for {target.title}")
     forms = target.lower(replace(_conversion(graphs, folder, draft, reference, request), progress=progress))
     draft = replace(draft, compiled=tuple(form.compiled for form in forms if form.compiled))
-    if not run:
-        edges.append(
-            graph_edge(Artifact(folder=folder, manifest=replace(draft, artifact=forms[0].path.name)), inputs, outputs, progress)
-        )
-    for form in forms if run else ():
-        artifact = Artifact(folder=folder, manifest=replace(draft, artifact=form.path.name))
+    artifacts = [Artifact(folder=folder, manifest=replace(draft, artifact=form.path.name)) for form in forms]
+    if target.proof:
+        edges.append(graph_edge(artifacts[0], inputs, outputs, progress))
+    finest: Precision = draft.precision if len(target.precisions) > 1 else "fp32"  # beyond which there is nothing to ask for
+    for form, artifact in zip(forms, artifacts, strict=True) if run else ():
         measured = artifact_edge(artifact, inputs, outputs, progress)
-        draft.budget.check(measured, precision=draft.precision)
+        draft.budget.check(measured, precision=finest)
         if elsewhere := edge_elsewhere(artifact, inputs, outputs, progress):
-            draft.budget.check(elsewhere, precision=draft.precision)
+            draft.budget.check(elsewhere, precision=finest)
             edges.append(elsewhere)
         edges.append(measured if form == forms[0] else replace(measured, name=f"artifact as {form.path.suffix}"))
     return replace(draft, artifact=forms[0].path.name, parity=tuple(edges))
@@ -185,7 +184,11 @@ def _conversion(
     """What the target gets, with what whoever has only the file must know: outside of its sizes it may run and be wrong."""
     family, sizes = reference.spec.family, draft.sizes
     taken = sizes.description if sizes.choices or not sizes.fixed else f"{sizes.fixed} only"
-    facts = {"model": reference.spec.name, "precision": draft.precision, "input": f"RGB in [0,1], height x width: {taken}"}
+    facts = {
+        "model": reference.spec.name,
+        "precision": draft.precision,
+        "input": f"{_pixels(draft.input)}, height x width: {taken}",
+    }
     for graph in graphs.values():
         onnx.helper.set_model_props(graph, {f"edgesr.{key}": value for key, value in facts.items()})
     return Conversion(
@@ -205,6 +208,12 @@ def _conversion(
             "manifest": draft.identity,
         },
     )
+
+
+def _pixels(taken: TensorInfo) -> str:
+    """As in `RGB in [0,1]`."""
+    numbers = "RGB, whole numbers from 0 to 255" if taken.is_picture else "RGB in [0,1]"
+    return numbers + ", the colours of a pixel side by side" * (taken.layout == "NHWC")
 
 
 def _check_one_graph(rule: SizeRule, steps: Sequence[Step], applied: Sequence[Applied], request: ExportRequest) -> None:

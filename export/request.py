@@ -58,7 +58,9 @@ class ExportRequest:
             raise UsageError(f"{self.budget_db} dB is no budget", hint="Take decibels above 0, as in --budget 50.")
         for name, value in self.options.items():
             if name not in target.parsed and value not in target.options.get(name, ()):
-                known = "; ".join(f"--{option} {'|'.join(values)}" for option, values in target.options.items())
+                known = "; ".join(
+                    f"--{option} {'|'.join(values)}" for option, values in target.options.items() if option not in target.parsed
+                )
                 raise UsageError(f"target {self.target_name} has no --{name} {value}", hint=f"Its options: {known or 'none'}.")
         target.check(self.precision or target.precisions[0], self._options_of(target))
         if self.sizes and not self.sizes.fixed and not target.several_sizes:

@@ -72,7 +72,7 @@ class Target:
         whose values are no list: text -> what the manifest says, or a UsageError. check: raises UsageError for a precision and
         options that do not go together.
     proof: where a run of the artifact takes very long, how large at most a smaller one is that is made and run in its place, if
-        the option `verify` is not "full".
+        the option `verify` is not "full". The runtime's device `cpu` then runs what was compiled, in float32.
     lower: writes the model files, named after the stem: the artifact first, then other forms of it, which `runtime` opens too.
     package, extra: the module that `lower` imports beyond the base, and the extra of `pip install edgesr[extra]` that brings it.
     """

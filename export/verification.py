@@ -114,7 +114,7 @@ def _own_runtime(manifest: Manifest) -> str:
 
 
 def graph_edge(artifact: Artifact, inputs: Pictures, outputs: Pictures, progress: Progress = silent) -> Edge:
-    """The same for what was compiled into the artifact, in float32 on the processor, where the artifact itself takes too long.
+    """The same for what was compiled into the artifact, in float32 on the processor.
 
     Raises ParityError where it is not the reference's function.
     """

@@ -246,7 +246,8 @@ def _export_lines(artifact: Artifact) -> Iterator[str | Table]:
     for each in manifest.profiles:
         shapes = (each.minimum, each.optimum, each.maximum)
         yield f"Profile (N,H,W): {', '.join('×'.join(map(str, shape)) for shape in shapes)} (smallest, best, largest)"
-    yield f"Written: {folder / manifest.artifact} ({manifest.model_bytes / 1e6:.2f} MB) and {folder / 'manifest.json'}"
+    others = "".join(f", {each.form}" for each in manifest.compiled if each.form != manifest.artifact)
+    yield f"Written: {folder / manifest.artifact} ({manifest.model_bytes / 1e6:.2f} MB){others} and {folder / 'manifest.json'}"
     yield f"Next: edgesr upscale PICTURE OUT.png --artifact {shlex.quote(str(folder))}"
     if manifest.format == "mlpackage":
         yield f"For an app: edgesr kit ios {shlex.quote(str(folder))}"

@@ -129,7 +129,8 @@ def _artifact_session(folder: Path, runtime: str | None, device: str | None, sho
     session = open_artifact(artifact, runtime=runtime, options=Options(device=device))
     chosen = runtimes()[runtime or usual_runtime(artifact.manifest.format)]
     if not chosen.measures:
-        show.warn(f"{chosen.title}: the seconds are this computer's and say nothing of a device's.")
+        where = session.settings.get("device", chosen.title)
+        show.warn(f"{where}: the seconds are this computer's and say nothing of a device's.")
     return session, artifact.manifest.reach
 
 

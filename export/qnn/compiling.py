@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -31,6 +32,7 @@ _SUFFIX = re.compile(r"_token_\d+$")
 """What ONNX Runtime appends to names where it turns the layout of maps."""
 
 _MOST_AXES = 5
+_REPORT = "Try a smaller --size, or another chip; please report the model and its size."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,12 +66,15 @@ def compile_for(chip: str, model: Path, context: Path, *, level: int, command: S
     if refused := _refused(trace, text):
         raise _refusal(refused, trace, chip, onnx.load(model))
     if code is None:
+        quicker = ", add --optimization O1" if level > 1 else ""
         raise ExportError(
             f"Qualcomm's compiler was not done within {seconds} s for {chip}, and was ended",
-            hint=f"Give it longer (EDGESR_QNN_SECONDS={2 * seconds}), add --optimization O1, or export for a smaller --size.",
+            hint=f"Give it longer (EDGESR_QNN_SECONDS={2 * seconds}){quicker}, or take a smaller --size.",
         )
     if code or not context.is_file():
-        raise ExportError(f"Qualcomm's compiler failed for {chip}: {_last_words(code, text)}", hint=_hint(code))
+        raise ExportError(f"Qualcomm's compiler failed for {chip}: {_last_words(code, text)}", hint=_hint(code, text))
+    if not trace["summary"]["supported_nodes"]:
+        raise ExportError(f"Qualcomm's compiler did not say what of the network runs on the NPU of {chip}", hint=_REPORT)
     return Placement(npu=trace["summary"]["supported_nodes"], cpu=trace["summary"]["unsupported_nodes"], operators=operators)
 
 
@@ -100,11 +105,17 @@ def _ended(command: Sequence[str], folder: Path, said: int, seconds: int) -> int
 
 
 def _trace(path: Path) -> dict[str, Any]:
-    """What the provider wrote of every node: ONNX Runtime's "framework op trace". An aborted compiler leaves none."""
-    if not path.is_file():
-        return {"summary": {"supported_nodes": 0, "unsupported_nodes": 0}, "unsupported_nodes": []}
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
+    """What the provider wrote of every node: ONNX Runtime's "framework op trace". An aborted compiler leaves none, or a part."""
+    nothing = {"summary": {"supported_nodes": 0, "unsupported_nodes": 0}, "unsupported_nodes": []}
+    return _read(path) or nothing
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A JSON object; empty where there is none or only a part of one."""
+    with suppress(OSError, ValueError):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return found if isinstance(found, dict) else {}
+    return {}
 
 
 def _refused(trace: dict[str, Any], log: str) -> list[tuple[str, str]]:
@@ -115,7 +126,7 @@ def _refused(trace: dict[str, Any], log: str) -> list[tuple[str, str]]:
 
 def _operators(folder: Path) -> dict[str, int]:
     """The most frequent first, of the graphs that the provider wrote down; beside them lie other files, of tensors."""
-    graphs = [json.loads(path.read_text(encoding="utf-8")).get("graph", {}) for path in folder.glob("*.json")]
+    graphs = [_read(path).get("graph", {}) for path in folder.glob("*.json")]
     found = Counter(node["type"] for graph in graphs for node in graph.get("nodes", {}).values())
     return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
 
@@ -154,7 +165,9 @@ def _last_words(code: int, log: str) -> str:
     return ended + (f": {lines[-1][:300]}" if lines else "")
 
 
-def _hint(code: int) -> str:
+def _hint(code: int, log: str) -> str:
+    if "Failed to write" in log:
+        return "Is the disk full? Free some space, or name another folder: -o DIR."
     if code == -signal.SIGKILL:
         return "The system ended it, most likely for its memory: add --optimization O1, --tables compact, or a smaller --size."
-    return "Try a smaller --size, or another chip; please report the model and its size."
+    return _REPORT

@@ -22,21 +22,14 @@ LEVELS = {"O3": 3, "O2": 2, "O1": 1}
 
 def _lower(asked: Conversion) -> tuple[Form, ...]:
     """A folder `<stem>.<chip>` for each chip, and `<stem>.onnx` beside them."""
-    from edgesr.export.qnn.edges import with_edges_joined
-    from edgesr.export.qnn.gelus import with_gelus_apart
-    from edgesr.export.qnn.interface import with_interface
-    from edgesr.export.qnn.tables import MOST, with_tables_at_run_time, written_out
+    from edgesr.export.qnn.prepared import prepared
 
     ((sizes, graph),) = asked.graphs.items()
-    apart = with_edges_joined(with_gelus_apart(graph))
-    compact = {"compact": True, "constant": False}.get(asked.options["tables"], written_out(apart) > MOST)
-    whole = with_tables_at_run_time(apart) if compact else apart
-    final = with_interface(whole, pictures=asked.options["io"] == "image", colours_last=asked.options["layout"] == "nhwc")
-    model = write_onnx(replace(asked, graphs={sizes: final}))
+    model = write_onnx(replace(asked, graphs={sizes: prepared(graph, asked.options)}))
     chips = asked.options["soc"].split(",")
     forms = []
     for done, chip in enumerate(chips):
-        asked.progress(f"compiling for {chip}", done, len(chips))
+        asked.progress(f"compiling for {chip} at {asked.options['optimization']}", done, len(chips))
         forms.append(_compiled(chip, model, asked))
     return tuple(forms)
 

@@ -3,8 +3,8 @@
 Numbers are QNN's `soc_model`: of `Qnn_SocModel_t` in QNN's header QnnTypes.h, which ends at SM8850, and of the table "Supported
 Snapdragon devices" in QNN's documentation (80-63442-10), as Qualcomm's own files in google-ai-edge/LiteRT (soc_table.h, "derived
 from the QAIRT 2.47 documentation") and pytorch/executorch (qc_schema.py) repeat them. The compiler of QNN 2.51 takes each with a
-float16 network, writes the name into the binary, and says which architecture belongs to it; SM8975 is from there alone. It
-refuses SM8635 (8s Gen 3), SM8735 (8s Gen 4) and SM7675 (7+ Gen 3).
+float16 network, and writes its name and this architecture into the binary; SM8975 is from there alone. What it refuses, or
+writes another architecture for, is in `UNFIT`.
 """
 
 import re
@@ -25,7 +25,6 @@ class Chip:
 
 CHIPS: Mapping[str, Chip] = {
     "sm8450": Chip(number=36, architecture=69, names=("8 Gen 1",)),
-    "sm8475": Chip(number=42, architecture=69, names=("8+ Gen 1",)),
     "sm8550": Chip(number=43, architecture=73, names=("8 Gen 2",)),
     "sm8650": Chip(number=57, architecture=75, names=("8 Gen 3",)),
     "sm8750": Chip(number=69, architecture=79, names=("8 Elite",)),
@@ -44,6 +43,7 @@ _OLD = "its NPU (v68 or older) does not compute in float16"
 _REFUSED = "Qualcomm's compiler refuses float16 networks for it"
 UNFIT: Mapping[str, str] = {
     **dict.fromkeys(("sm8350", "888", "888+", "sm8250", "865", "870", "sm7325", "778G"), _OLD),
+    **dict.fromkeys(("sm8475", "8+ Gen 1"), "the compiler of QNN 2.51 writes v68 into its binaries for it, which is v69"),
     **dict.fromkeys(("sm8635", "8s Gen 3", "sm8735", "8s Gen 4", "sm7675", "7+ Gen 3"), _REFUSED),
 }
 """What people may ask for and no network can be compiled for: name -> why. Numbers of QNN are not among the names."""

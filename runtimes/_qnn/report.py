@@ -22,10 +22,10 @@ def _report(artifact: Artifact, compiled: Compiled) -> Report:
         facts={
             "chip": f"{compiled.chip}, QNN's number {found.chip}, HTP {compiled.architecture}",
             "compiler": found.compiler,
-            "nodes": f"{compiled.npu_nodes} on the NPU, {compiled.cpu_nodes} on the processor",
+            "nodes of the ONNX graph": f"{compiled.npu_nodes} on the NPU, {compiled.cpu_nodes} on the processor",
             "binary": path.stat().st_size,
-            "constants": found.constants,
-            "instructions": found.instructions,
+            "constants in memory": found.constants,
+            "instructions in memory": found.instructions,
             "the NPU's own memory (VTCM)": found.vtcm,
             "spilled from it into main memory at most": found.spill,
             "maps in main memory": found.maps,

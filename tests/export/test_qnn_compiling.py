@@ -49,7 +49,12 @@ open(asked["model"]).close()
 open(asked["context"], "w").close()
 json.dump({trace}, open(os.path.join(asked["trace"], "qnn_op_trace.json"), "w"))
 """
-    assert planted(model, code) == Placement(npu=3, cpu=1)
+    code += """
+graph = {"graph": {"nodes": {"a": {"type": "Conv2d"}, "b": {"type": "Gelu"}, "c": {"type": "Conv2d"}}}}
+json.dump(graph, open(os.path.join(asked["trace"], "net.json"), "w"))
+json.dump([], open(os.path.join(asked["trace"], "tensors.json"), "w"))
+"""
+    assert planted(model, code) == Placement(npu=3, cpu=1, operators={"Conv2d": 2, "Gelu": 1})
     assert {path.name for path in model.parent.iterdir()} == {"net.onnx", "net.sm8650.onnx"}
 
 
@@ -100,14 +105,22 @@ def test_a_time_limit_that_is_none_is_refused(seconds: str, model: Path, monkeyp
     [
         ("print('terminate called: boom', flush=True)\nos.abort()", "SIGABRT: terminate called: boom"),
         ("os.kill(os.getpid(), 9)", "SIGKILL"),
+        ("open(os.path.join(asked['trace'], 'qnn_op_trace.json'), 'w').write('{')\nos.abort()", "SIGABRT"),
+        ("open(asked['context'], 'w').close()", "did not say what of the network runs on the NPU"),
         ("sys.exit('error: no such thing')", "code 1: error: no such thing"),
         ("pass", "code 0"),
     ],
 )
 def test_a_compiler_that_dies_is_an_error_that_says_how(code: str, message: str, model: Path) -> None:
-    with pytest.raises(ExportError, match=message):
+    with pytest.raises(ExportError, match=message) as raised:
         planted(model, code)
-    assert [path.name for path in model.parent.iterdir()] == ["net.onnx"]
+    assert ("--tables compact" in raised.value.hint) == ("SIGKILL" in message)
+
+
+def test_a_full_disk_is_named(model: Path) -> None:
+    with pytest.raises(ExportError, match="code 1") as raised:
+        planted(model, "sys.exit('error: Failed to write context cache file')")
+    assert "disk full" in raised.value.hint
 
 
 def test_a_compiler_that_hangs_is_ended_with_its_own_children(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,5 +132,6 @@ def test_a_compiler_that_hangs_is_ended_with_its_own_children(model: Path, monke
         planted(model, f"import subprocess; subprocess.Popen([sys.executable, '-c', {child!r}]); time.sleep(60)")
     assert time.monotonic() - begin < 10
     assert "EDGESR_QNN_SECONDS=2" in raised.value.hint
+    assert "--optimization O1" in raised.value.hint
     time.sleep(max(0, 3.5 - (time.monotonic() - begin)))
     assert not mark.exists()

@@ -17,6 +17,7 @@ from edgesr.export.onnx_graph import onnx_from_module
 from edgesr.export.qnn.edges import with_edges_joined
 from edgesr.export.qnn.gelus import with_gelus_apart
 from edgesr.export.qnn.interface import with_interface
+from edgesr.export.qnn.prepared import prepared
 from edgesr.export.qnn.tables import with_tables_at_run_time, written_out
 from edgesr.export.qnn.wrapper import finish_wrapper
 from edgesr.export.rewrite import apply_plan, plan
@@ -46,7 +47,7 @@ def graph_of(network: nn.Module) -> onnx.ModelProto:
     rewritten, _ = apply_plan(steps, network)
     functions = {step.name: step.rewrite.functions for step in steps}
     graph = onnx_from_module(rewritten, SizeRule(minimum=ODD, maximum=ODD), opset=20, functions=functions)
-    return with_tables_at_run_time(with_gelus_apart(graph))
+    return prepared(graph, {"tables": "compact", "io": "tensor", "layout": "nchw"})
 
 
 def run(model: onnx.ModelProto, x: FloatArray) -> FloatArray:
@@ -75,6 +76,9 @@ def test_the_graph_is_for_the_npu_and_still_the_network(name: str) -> None:
     assert working_operators(model.graph) <= COMPILED
     assert max(known_ranks(onnx.shape_inference.infer_shapes(model).graph)) <= 5
     assert not fused(model)
+    assert not [
+        node for node in model.graph.node if node.op_type == "Pad" and onnx.helper.get_node_attr_value(node, "mode") == b"edge"
+    ]
     x = np.random.default_rng(0).random((1, 3, ODD.height, ODD.width), np.float32)
     with torch.inference_mode():
         expected = network(torch.from_numpy(x)).numpy()
@@ -109,6 +113,16 @@ def test_gelus_apart_are_the_same_function(computed: bool, read_twice: bool) -> 
     assert [node.op_type for node in apart.graph.node].count("Sub") == len(fused(model))
     x = np.random.default_rng(2).standard_normal((1, 3, 6, 7), np.float32)
     assert difference("x", run(model, x), run(apart, x)).relative_l2 < CLOSE
+
+
+@pytest.mark.parametrize(("asked", "most", "made"), [("constant", 0, 0), ("compact", 10**9, 2), ("auto", 95, 2), ("auto", 96, 0)])
+def test_large_tables_are_made_at_run_time_and_small_ones_written_out(
+    asked: str, most: int, made: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgesr.export.qnn.prepared.MOST", most)
+    graph = prepared(a_repeated_table(), {"tables": asked, "io": "tensor", "layout": "nchw"}).graph
+    constants = {tensor.name for tensor in graph.initializer}
+    assert sum(node.op_type == "Tile" and node.input[0] not in constants for node in graph.node) == made
 
 
 def a_continued_map(mode: str, pads: list[int], opset: int = 20) -> onnx.ModelProto:
@@ -212,6 +226,11 @@ def test_a_wrapper_that_names_a_path_is_no_wrapper(tmp_path: Path) -> None:
         return path
 
     (tmp_path / "net_qnn.bin").write_bytes(b"binary")
+    two = onnx.load(written("net_qnn.bin"))
+    two.graph.node.add().CopyFrom(two.graph.node[0])
+    onnx.save(two, tmp_path / "net.onnx")
+    with pytest.raises(ExportError, match="2 context binaries in 2 nodes"):
+        finish_wrapper(tmp_path / "net.onnx", {})
     finish_wrapper(written("net_qnn.bin"), {"chip": "sm8650"})
     for wrong in (str(tmp_path / "net_qnn.bin"), "../net_qnn.bin", "other.bin"):
         with pytest.raises(ExportError, match="does not lie beside it"):

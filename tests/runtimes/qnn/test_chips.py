@@ -2,10 +2,14 @@
 
 from pathlib import Path
 
+import onnx
 import pytest
 
+from edgesr import backends
 from edgesr.errors import UnknownNameError, UsageError
+from edgesr.export.qnn.compiling import compile_for
 from edgesr.runtimes._qnn.chips import CHIPS, DEFAULT, chip_named, chips_named
+from edgesr.runtimes._qnn.provider import binary_beside
 
 
 def test_numbers_and_names_are_of_one_chip_each() -> None:
@@ -15,6 +19,20 @@ def test_numbers_and_names_are_of_one_chip_each() -> None:
         assert chip.architecture >= 69  # those before compute in whole numbers only
         for called in (name, name.upper(), str(chip.number), *chip.names, *(f"Snapdragon {each}" for each in chip.names)):
             assert chip_named(called) == name
+
+
+@pytest.mark.skipif(not backends.available("onnxruntime_qnn"), reason="onnxruntime-qnn is not installed")
+@pytest.mark.parametrize("chip", CHIPS)
+def test_the_compiler_takes_each_and_writes_its_name_and_architecture(chip: str, tmp_path: Path) -> None:
+    ends = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 8, 8, 8]) for name in ("input", "output")]
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Relu", ["input"], ["output"], name="relu")], "net", ends[:1], ends[1:])
+    onnx.save(
+        onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 20)], ir_version=10), tmp_path / "net.onnx"
+    )
+    wrapper = tmp_path / "made.onnx"
+    assert compile_for(chip, tmp_path / "net.onnx", wrapper, level=1).cpu == 0
+    written = binary_beside(wrapper).read_bytes()
+    assert f"soc_type={chip.upper()};arch={CHIPS[chip].architecture};".encode() in written
 
 
 def test_several_are_taken_in_order_and_once() -> None:
