@@ -22,6 +22,8 @@ from edgesr.runtimes import runtimes
 CHIPS = ("sm8650", "sm8750")
 _LARGE = "esc-xl"
 """Whose windows of 48x48 are too much for the emulator at 64x64, which would be four."""
+_NOT_AT_256 = (_LARGE, "rgt-s", "rgt")
+"""What takes the compiler more than half an hour, and most of 24 GB."""
 _TRAINED = (("vapsr", "VapSR_X4.pth"), ("vapsr-s", "VapSR-S.pth"))
 
 
@@ -35,7 +37,7 @@ def rows() -> Rows:
     found += [("esc-light", "--size", "64x64", "--tables", "compact", *first)]
     found += [(name, "--size", "64x64", *quick, *first) for name in ("esc", "rgt-s")]
     found += [(name, "--size", "52x40", *quick, *first) for name in ("esc-light", "srconvnet", "rgt-s")]  # continued at edges
-    found += [(name, "--size", "256x256", *quick, *first) for name in variants if name != _LARGE]
+    found += [(name, "--size", "256x256", *quick, *first) for name in variants if name not in _NOT_AT_256]
     found += [
         (name, "--scale", str(scale), "--size", "32x32", *quick, *first)
         for name, scales in variants.items()
