@@ -23,7 +23,7 @@ CHIPS = ("sm8650", "sm8750")
 _LARGE = "esc-xl"
 """Whose windows of 48x48 are too much for the emulator at 64x64, which would be four."""
 _NOT_AT_256 = (_LARGE, "rgt-s", "rgt")
-"""What takes the compiler more than half an hour, and most of 24 GB."""
+"""What we have not seen the compiler finish at this size."""
 _TRAINED = (("vapsr", "VapSR_X4.pth"), ("vapsr-s", "VapSR-S.pth"))
 
 
