@@ -256,7 +256,16 @@ class _Folder(_Network):
             self.label["weights"] = f"{manifest.weights['name']} {manifest.weights['sha256'][:8]}"
 
     def check(self, size: Size) -> None:
+        if not self._able():
+            raise UsageError(
+                f"nothing measures {self._manifest.format} files: what runs them here has no latency to report",
+                hint="Measure in the app, on the device that they are for.",
+            )
         self._manifest.sizes.check(size)
+
+    def _able(self) -> dict[str, Runtime]:
+        """The runtimes that measure what this is, wherever they run."""
+        return {name: one for name, one in runtimes().items() if self._manifest.format in one.formats and one.measures}
 
     def reference(self, runtime: str, *, threads: int | None, device: str, precision: FloatPrecision = "fp32") -> Opening:
         where = {"runtime": runtime, "threads": threads, "device": device, "precision": precision}
@@ -266,13 +275,7 @@ class _Folder(_Network):
     def group(self, size: str) -> Group:
         found, asked = super().group(size), self.request.runtimes
         if all(not cell.sha256 for cell in found.cells) and (not asked or any(runtimes()[name].formats for name in asked)):
-            able = {name: one for name, one in runtimes().items() if self._manifest.format in one.formats and one.measures}
-            if not able:
-                raise UsageError(
-                    f"nothing here measures {self._manifest.format} files: what runs them here has no latency to report",
-                    hint="Measure on the device that they are for.",
-                )
-            fitting = [f"{name} on {', '.join(one.devices)}{_only(one)}" for name, one in able.items()]
+            fitting = [f"{name} on {', '.join(one.devices)}{_only(one)}" for name, one in self._able().items()]
             raise (UsageError if asked else BackendMissingError)(
                 f"nothing that {'was asked for' if asked else 'is here'} runs {self._folder} on {self.request.device}",
                 hint=f"{self._manifest.format} files are measured in {'; '.join(fitting)}. What is missing here: edgesr doctor",

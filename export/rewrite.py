@@ -107,19 +107,21 @@ def rewrites() -> Registry[Rewrite]:
 
 
 _WITHOUT = {
-    "DFT": "no_fft",
-    "If": "static_control_flow",
-    "Loop": "static_control_flow",
-    "Resize": "no_bicubic",
-    "STFT": "no_fft",
-    "Scan": "static_control_flow",
+    "DFT": ("no_fft", "constant_transforms"),
+    "If": ("static_control_flow",),
+    "Loop": ("static_control_flow",),
+    "Resize": ("no_bicubic",),
+    "STFT": ("no_fft",),
+    "Scan": ("static_control_flow",),
 }
-"""ONNX operator -> the trait of a network that does without it."""
+"""ONNX operator -> the traits of networks that do without it."""
 
 
-def what_helps(operator: str, trait: str = "") -> str:
-    """The trait (or that given) by which a network does without the ONNX operator, and the rewrites for it; empty if unknown."""
-    wanted = trait or _WITHOUT.get(operator, "")
+def what_helps(operator: str, trait: str = "", *, needs: Collection[str] = TRAITS) -> str:
+    """The trait (or that given), among a target's needs, by which a network does without the ONNX operator, and the rewrites for
+    it; empty if unknown.
+    """
+    wanted = trait or next((known for known in _WITHOUT.get(operator, ()) if known in needs), "")
     serving = sorted(name for name, rewrite in rewrites().items() if wanted in rewrite.serves)
     return f"A rewrite for {wanted} helps ({TRAITS[wanted]}): {', '.join(serving)}. " if serving else ""
 

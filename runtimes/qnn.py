@@ -57,7 +57,7 @@ class QnnSession:
         if not self.settings["device"].startswith(_NPU):
             raise UsageError(
                 f"qnn runs here to prove a file ({self.settings['device']}); it has no latency to report",
-                hint="Measure on a phone or a Windows PC with the chip.",
+                hint="Measure in the app, on a phone or a Windows PC with the chip.",
             )
         self.sizes.check(size_of(image))
         if len(image) != 1:
@@ -177,6 +177,6 @@ RUNTIME = Runtime(
     inspect=inspect,
     target="qnn",
     of_one_size=True,
-    measures=not emulated(),
+    measures=False,
     devices=(*CHIPS, _CPU),
 )

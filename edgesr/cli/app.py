@@ -52,6 +52,8 @@ app.command()(doctoring.doctor)
 
 
 def main() -> None:
-    """Run the command and exit with its code. A request to end (SIGTERM) is taken for an interrupt, so that it cleans up too."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """Run the command and exit with its code. A request to end (SIGTERM, SIGHUP) is an interrupt, so that it cleans up too."""
+    for name in ("SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
+        if (number := getattr(signal, name, None)) and signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
     sys.exit(exit_code_of(lambda: app(standalone_mode=False)))

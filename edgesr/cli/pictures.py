@@ -130,7 +130,7 @@ def _artifact_session(folder: Path, runtime: str | None, device: str | None, sho
     chosen = runtimes()[runtime or usual_runtime(artifact.manifest.format)]
     if not chosen.measures:
         where = session.settings.get("device", chosen.title)
-        show.warn(f"{where}: the seconds are this computer's and say nothing of a device's.")
+        show.warn(f"{where}: the seconds are this computer's, and no measurement.")
     return session, artifact.manifest.reach
 
 

@@ -19,6 +19,7 @@ import onnx
 from edgesr.errors import ExportError, UsageError
 from edgesr.export.onnx_graph import REWRITE_KEY
 from edgesr.export.rewrite import what_helps
+from edgesr.export.targets._npus import FOR_NPUS
 
 SECONDS = 3600
 """How long the compiler may take for one chip; EDGESR_QNN_SECONDS says otherwise."""
@@ -72,9 +73,12 @@ def compile_for(chip: str, model: Path, context: Path, *, level: int, command: S
             hint=f"Give it longer (EDGESR_QNN_SECONDS={2 * seconds}){quicker}, or take a smaller --size.",
         )
     if code or not context.is_file():
-        raise ExportError(f"Qualcomm's compiler failed for {chip}: {_last_words(code, text)}", hint=_hint(code, text))
-    if not trace["summary"]["supported_nodes"]:
-        raise ExportError(f"Qualcomm's compiler did not say what of the network runs on the NPU of {chip}", hint=_REPORT)
+        raise ExportError(f"Qualcomm's compiler failed for {chip}: {_last_words(code, text)}", hint=_hint(code, text, level))
+    if not trace["summary"]["supported_nodes"] or not operators:
+        raise ExportError(
+            f"Qualcomm's compiler did not say what of the network runs on the NPU of {chip}",
+            hint="Is there space for temporary files? Set TMPDIR to a folder that has some, and please report it if not.",
+        )
     return Placement(npu=trace["summary"]["supported_nodes"], cpu=trace["summary"]["unsupported_nodes"], operators=operators)
 
 
@@ -107,7 +111,8 @@ def _ended(command: Sequence[str], folder: Path, said: int, seconds: int) -> int
 def _trace(path: Path) -> dict[str, Any]:
     """What the provider wrote of every node: ONNX Runtime's "framework op trace". An aborted compiler leaves none, or a part."""
     nothing = {"summary": {"supported_nodes": 0, "unsupported_nodes": 0}, "unsupported_nodes": []}
-    return _read(path) or nothing
+    found = _read(path)
+    return found if found.keys() >= nothing.keys() else nothing
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -143,31 +148,33 @@ def _refusal(refused: Sequence[tuple[str, str]], trace: dict[str, Any], chip: st
     told = reasons.get(name, "").partition(f"{operator} node")[0].rstrip(".")
     reason = "QNN's validation refuses it" if told in ("", "Failed to add node") else told
     more = f"; and {len(refused) - 1} more" if len(refused) > 1 else ""
-    helps = what_helps(operator, "max_rank_5" if any(len(shape) > _MOST_AXES for shape in shapes) else "")
+    helps = what_helps(operator, "max_rank_5" if any(len(shape) > _MOST_AXES for shape in shapes) else "", needs=FOR_NPUS)
     return ExportError(
         f"{operator} {name}{seen}, {made}, cannot run on the NPU of {chip}: {reason}{more}",
         hint=f"{helps}See which rewrites apply: edgesr plan MODEL --target qnn",
     )
 
 
-def _shapes(model: onnx.ModelProto, node: onnx.NodeProto) -> list[list[int]]:
+def _shapes(model: onnx.ModelProto, node: onnx.NodeProto) -> list[list[int | str]]:
     """Of the node's first input and its outputs, as far as they are known."""
     graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
     values = {value.name: value for value in (*graph.input, *graph.output, *graph.value_info)}
     named = [values[name].type.tensor_type.shape for name in (*node.input[:1], *node.output) if name in values]
-    return [[dimension.dim_value for dimension in shape.dim] for shape in named]
+    return [[dimension.dim_value or "?" for dimension in shape.dim] for shape in named]
 
 
 def _last_words(code: int, log: str) -> str:
     """How it ended, and the last error in its log."""
-    ended = f"it ended with {signal.Signals(-code).name}" if code < 0 else f"it ended with code {code}"
+    known = {each.value for each in signal.Signals}
+    ended = f"it ended with {signal.Signals(-code).name if -code in known else f'code {code}'}"
     lines = [line.strip() for line in log.splitlines() if re.search(r"error|fail|abort|terminate|what\(\)", line, re.IGNORECASE)]
     return ended + (f": {lines[-1][:300]}" if lines else "")
 
 
-def _hint(code: int, log: str) -> str:
+def _hint(code: int, log: str, level: int) -> str:
     if "Failed to write" in log:
         return "Is the disk full? Free some space, or name another folder: -o DIR."
     if code == -signal.SIGKILL:
-        return "The system ended it, most likely for its memory: add --optimization O1, --tables compact, or a smaller --size."
+        quicker = "--optimization O1, " if level > 1 else ""
+        return f"The system ended it, most likely for its memory: add {quicker}--tables compact, or a smaller --size."
     return _REPORT

@@ -11,7 +11,7 @@ _NODE, _BINARY = "EPContext", "ep_cache_context"
 
 
 def finish_wrapper(path: Path, facts: Mapping[str, str]) -> None:
-    """Write the facts into the wrapper's metadata; raises ExportError where it does not lead to a binary beside it.
+    """Let the facts be the wrapper's metadata, not the graph's; raises ExportError where it does not lead to a binary beside it.
 
     An app finds the binary by the name in the wrapper, wherever the two lie, so that it must be no path.
     """
@@ -22,6 +22,5 @@ def finish_wrapper(path: Path, facts: Mapping[str, str]) -> None:
         raise ExportError(f"{path.name} holds {len(nodes)} context binaries in {len(model.graph.node)} nodes, not one in one")
     if Path(names[0]).name != names[0] or not (path.parent / names[0]).is_file():
         raise ExportError(f"{path.name} names the binary {names[0]!r}, which does not lie beside it")
-    for key, value in facts.items():
-        model.metadata_props.add(key=f"edgesr.{key}", value=value)
+    onnx.helper.set_model_props(model, {f"edgesr.{key}": value for key, value in facts.items()})
     path.write_bytes(model.SerializeToString(deterministic=True))

@@ -22,10 +22,15 @@ LEVELS = {"O3": 3, "O2": 2, "O1": 1}
 
 def _lower(asked: Conversion) -> tuple[Form, ...]:
     """A folder `<stem>.<chip>` for each chip, and `<stem>.onnx` beside them."""
+    import onnx
+
     from edgesr.export.qnn.prepared import prepared
 
     ((sizes, graph),) = asked.graphs.items()
-    model = write_onnx(replace(asked, graphs={sizes: prepared(graph, asked.options)}))
+    plain = prepared(graph, asked.options)
+    facts = {entry.key: entry.value for entry in plain.metadata_props}
+    onnx.helper.set_model_props(plain, facts | {"edgesr.precision": "fp32"})
+    model = write_onnx(replace(asked, graphs={sizes: plain}))
     chips = asked.options["soc"].split(",")
     forms = []
     for done, chip in enumerate(chips):

@@ -43,10 +43,12 @@ _OLD = "its NPU (v68 or older) does not compute in float16"
 _REFUSED = "Qualcomm's compiler refuses float16 networks for it"
 UNFIT: Mapping[str, str] = {
     **dict.fromkeys(("sm8350", "888", "888+", "sm8250", "865", "870", "sm7325", "778G"), _OLD),
-    **dict.fromkeys(("sm8475", "8+ Gen 1"), "the compiler of QNN 2.51 writes v68 into its binaries for it, which is v69"),
+    **dict.fromkeys(
+        ("sm8475", "8+ Gen 1", "42"), "it has an HTP of v69, and the compiler of QNN 2.51 writes v68 into its binaries"
+    ),
     **dict.fromkeys(("sm8635", "8s Gen 3", "sm8735", "8s Gen 4", "sm7675", "7+ Gen 3"), _REFUSED),
 }
-"""What people may ask for and no network can be compiled for: name -> why. Numbers of QNN are not among the names."""
+"""What people may ask for and no network can be compiled for: name -> why."""
 
 
 def chip_named(name: str) -> str:
@@ -62,7 +64,8 @@ def chip_named(name: str) -> str:
     hint = f"Known: {', '.join(listed)}."
     if why := {_plain(each): why for each, why in UNFIT.items()}.get(asked):
         raise UsageError(f"no network can be compiled for {name.strip()}: {why}", hint=hint)
-    raise UnknownNameError("chip", asked or name, known, hint=hint)
+    near = [] if asked.isdecimal() else known  # a number that is near is of another chip
+    raise UnknownNameError("chip", asked or name, near, hint=hint)
 
 
 def chips_named(text: str) -> str:

@@ -78,7 +78,10 @@ def test_an_app_gets_a_folder_with_wrapper_and_binary_and_the_plain_graph_lies_b
     (node,) = wrapper.graph.node
     assert {attribute.name: attribute.s for attribute in node.attribute}["ep_cache_context"] == f"{stem}-sm8650_qnn.bin".encode()
     facts = {entry.key: entry.value for entry in wrapper.metadata_props}
-    assert (facts["edgesr.chip"], facts["edgesr.model"]) == ("sm8650", "vapsr-s-x4")
+    assert len(facts) == len(wrapper.metadata_props)
+    assert [facts[f"edgesr.{name}"] for name in ("chip", "model", "precision")] == ["sm8650", "vapsr-s-x4", "fp16"]
+    props = {entry.key: entry.value for entry in onnx.load(compiled.folder / f"{stem}.onnx").metadata_props}
+    assert (props["edgesr.precision"], props["edgesr.input"]) == ("fp32", facts["edgesr.input"])
     assert facts["edgesr.input"].startswith(
         "RGB, whole numbers from 0 to 255, the colours of a pixel side by side, height x width: 8x12"
     )
@@ -199,6 +202,17 @@ def test_inspect_tells_what_the_compiler_wrote_into_each_binary(compiled: Artifa
 
 
 @compiles
+def test_what_the_commands_say_of_it(compiled: Artifact, tmp_path: Path, edgesr: Command) -> None:
+    done = edgesr("bench", compiled.folder)
+    assert (done.code, "nothing measures qnn files" in done.err) == (2, True)
+    words = ("vapsr-s", "--target", "qnn", "--size", "8x8", "--optimization", "O1", "-o", tmp_path / "out")
+    done = edgesr("export", *words, "--budget", "120")
+    assert (done.code, "--precision" in done.err, (tmp_path / "out").exists()) == (3, False, False)
+    done = edgesr("export", *words, "--soc", "sm8650,sm8550")
+    assert (done.code, "vapsr-s-x4-fp16-8x8.sm8550" in done.out.replace("\n", "")) == (0, True)
+
+
+@compiles
 def test_each_figure_of_the_compiler_has_its_name(compiled: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
     told = ContextBinary(compiler="QNN", chip=57, vtcm=1, spill=2, maps=3, constants=4, instructions=5, ends=6)
     monkeypatch.setattr(report_module, "read_context_binary", lambda _: told)
@@ -222,7 +236,7 @@ def test_a_picture_through_the_emulator_comes_with_a_word_on_its_seconds(
     Image.fromarray(np.full((8, 12, 3), 99, np.uint8)).save(tmp_path / "small.png")
     done = edgesr("upscale", tmp_path / "small.png", tmp_path / "large.png", "--artifact", compiled.folder)
     assert done.code == 0
-    assert "emulator of sm8650, on this computer: the seconds are this computer's and say nothing of a device's" in done.err
+    assert "emulator of sm8650, on this computer: the seconds are this computer's, and no measurement" in done.err
 
 
 @compiles
@@ -239,46 +253,6 @@ def test_the_doctor_says_what_networks_would_run_on(edgesr: Command) -> None:
     told = edgesr("doctor", "--json").json["qnn"]
     assert told["state"] == "ok"
     assert f"QNN {qnn_version()}, the NPU emulated" in told["found"]
-
-
-def test_without_the_package_it_says_what_to_install(edgesr: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backends, "available", lambda package: package != "onnxruntime_qnn")
-    done = edgesr("export", "vapsr-s", "--target", "qnn")
-    assert done.code == 4
-    assert 'pip install "edgesr[qnn]"' in done.err
-    told = edgesr("doctor", "--json").json["qnn"]
-    assert (told["state"], told["remedy"]) == ("missing", 'pip install "edgesr[qnn]"')
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (("--soc", "sm865"), "no chip named 'sm865'; did you mean 'sm8650'?"),
-        (("--soc", ""), "no chip was named"),
-        (("--soc", "Snapdragon 888"), "no network can be compiled for Snapdragon 888: its NPU (v68 or older)"),
-        (("--size", "64x64,128x128"), "takes one size; not 64x64, 128x128"),
-        (("--dynamic",), "has no --dynamic"),
-        (("--optimization", "O4"), "has no --optimization O4"),
-        (("--layout", "chwn"), "has no --layout chwn"),
-        (("--precision", "fp32"), "has no precision 'fp32'"),
-    ],
-)
-def test_what_cannot_be_asked_for(words: tuple[str, ...], message: str, edgesr: Command) -> None:
-    done = edgesr("export", "vapsr-s", "--target", "qnn", *words)
-    assert done.code == 2
-    assert message in done.err
-
-
-def test_a_smaller_graph_is_run_in_place_of_a_large_one() -> None:
-    def proof(size: str, **options: str) -> Size | None:
-        return ExportRequest(model="vapsr-s", target_name="qnn", sizes=parse_sizes(size), options=options).proof
-
-    assert ExportRequest(model="vapsr-s", target_name="qnn").sizes_of_target == one_of((Size(height=256, width=256),))
-    assert proof("256x256") == Size(height=64, width=64)
-    assert proof("180x1000") == Size(height=52, width=40)  # which windows of 32, 16 and 8 are continued at the edges by as much
-    assert proof("20x1000") == Size(height=20, width=40)
-    assert proof("256x256", verify="full") is None
-    assert proof("64x64") is None
 
 
 def test_the_smaller_graph_counts_and_the_asked_one_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,18 +1,23 @@
 """What the target asks Qualcomm's compiler for, with a planted one in its place."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import onnx
 import pytest
 
+from edgesr import backends
 from edgesr.errors import ExportError
 from edgesr.export.qnn import compiling
 from edgesr.export.qnn.compiling import Placement
+from edgesr.export.request import ExportRequest
 from edgesr.export.target import Conversion
 from edgesr.export.targets.qnn import TARGET
 from edgesr.parity import LEVEL, PICTURE, Difference
-from edgesr.tensors import Size, one_of
+from edgesr.tensors import Size, one_of, parse_sizes
 
+Command = Callable[..., Any]
 OPTIONS = {"soc": "sm8650,sm8550", "io": "tensor", "layout": "nchw", "tables": "auto", "optimization": "O3"}
 
 
@@ -69,3 +74,43 @@ def test_a_photograph_must_come_out_of_the_emulator_as_it_is(psnr: float, shift:
     picture = Difference(input=f"{PICTURE} 1x3x8x8", max_abs=0.1, relative_l2=1e-2, psnr_db=psnr, shift=shift * LEVEL)
     assert missed in TARGET.budgets["fp16"]._missed(picture)
     assert bool(missed) == bool(TARGET.budgets["fp16"]._missed(picture))
+
+
+def test_without_the_package_it_says_what_to_install(edgesr: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backends, "available", lambda package: package != "onnxruntime_qnn")
+    done = edgesr("export", "vapsr-s", "--target", "qnn")
+    assert done.code == 4
+    assert 'pip install "edgesr[qnn]"' in done.err
+    told = edgesr("doctor", "--json").json["qnn"]
+    assert (told["state"], told["remedy"]) == ("missing", 'pip install "edgesr[qnn]"')
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--soc", "sm865"), "no chip named 'sm865'; did you mean 'sm8650'?"),
+        (("--soc", ""), "no chip was named"),
+        (("--soc", "Snapdragon 888"), "no network can be compiled for Snapdragon 888: its NPU (v68 or older)"),
+        (("--size", "64x64,128x128"), "takes one size; not 64x64, 128x128"),
+        (("--dynamic",), "has no --dynamic"),
+        (("--optimization", "O4"), "has no --optimization O4"),
+        (("--layout", "chwn"), "Its options: --io tensor|image; --layout"),
+        (("--precision", "fp32"), "has no precision 'fp32'"),
+    ],
+)
+def test_what_cannot_be_asked_for(words: tuple[str, ...], message: str, edgesr: Command) -> None:
+    done = edgesr("export", "vapsr-s", "--target", "qnn", *words)
+    assert done.code == 2
+    assert message in done.err
+
+
+def test_a_smaller_graph_is_run_in_place_of_a_large_one() -> None:
+    def proof(size: str, **options: str) -> Size | None:
+        return ExportRequest(model="vapsr-s", target_name="qnn", sizes=parse_sizes(size), options=options).proof
+
+    assert ExportRequest(model="vapsr-s", target_name="qnn").sizes_of_target == one_of((Size(height=256, width=256),))
+    assert proof("256x256") == Size(height=64, width=64)
+    assert proof("180x1000") == Size(height=52, width=40)  # which windows of 32, 16 and 8 are continued at the edges by as much
+    assert proof("20x1000") == Size(height=20, width=40)
+    assert proof("256x256", verify="full") is None
+    assert proof("64x64") is None

@@ -33,6 +33,7 @@ def test_the_compiler_takes_each_and_writes_its_name_and_architecture(chip: str,
     assert compile_for(chip, tmp_path / "net.onnx", wrapper, level=1).cpu == 0
     written = binary_beside(wrapper).read_bytes()
     assert f"soc_type={chip.upper()};arch={CHIPS[chip].architecture};".encode() in written
+    assert b"OpO=1;" in written
 
 
 def test_several_are_taken_in_order_and_once() -> None:
@@ -48,12 +49,17 @@ def test_an_unknown_chip_names_the_nearest(text: str, near: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "why"), [("888", "float16"), ("SM8350", "float16"), ("8s Gen 3", "refuses"), ("sm7675", "refuses")]
+    ("name", "why"), [("888", "float16"), ("SM8350", "float16"), ("8s Gen 3", "refuses"), ("sm7675", "refuses"), ("42", "v68")]
 )
 def test_a_chip_that_cannot_is_refused_with_the_reason(name: str, why: str) -> None:
     with pytest.raises(UsageError, match=f"no network can be compiled for {name}: .*{why}") as raised:
         chips_named(f"sm8650,{name}")
     assert "sm8650 (8 Gen 3)" in raised.value.hint
+
+
+def test_a_number_has_no_nearest_chip() -> None:
+    with pytest.raises(UnknownNameError, match=r"no chip named '30'\nKnown"):
+        chips_named("30")
 
 
 def test_no_chip_at_all_is_refused() -> None:
