@@ -108,7 +108,8 @@ def test_it_runs_again_wherever_it_lies_for_each_of_its_chips(copied: Artifact) 
     outputs = session.run(image)
     np.testing.assert_array_equal(outputs, open_artifact(copied).run(image))
     assert np.abs(outputs[0] - outputs[1]).max() > 0.1
-    assert verify(copied.folder, device="cpu").edge.extremes["psnr_db"] > 55
+    plain = verify(copied.folder, device="cpu").edge
+    assert (plain.name, plain.worst.beyond_level) == ("graph in float32", 0)
     with pytest.raises(UsageError, match="compiled for sm8650, sm8550, not for sm8750"):
         open_artifact(copied, options=Options(device="sm8750"))
     with pytest.raises(SizeError, match="8x12"):
