@@ -118,7 +118,7 @@ def _own_runtime(manifest: Manifest) -> str:
 
 
 def graph_edge(artifact: Artifact, inputs: Pictures, outputs: Pictures, progress: Progress = silent) -> Edge:
-    """The same for what was compiled into the artifact, in float32 on the processor.
+    """Run what was compiled into the artifact in float32 on the processor, and compare with the reference's `outputs`.
 
     Raises ParityError where it is not the reference's function.
     """

@@ -153,14 +153,15 @@ def gpu_session(artifact: Artifact, wanted: Options, providers: Sequence[Provide
 def _open(artifact: Artifact, wanted: Options) -> OrtSession:
     if wanted.device == "cuda":
         return gpu_session(artifact, wanted, [cuda()])
-    return OrtSession(_load(artifact.path, session_options(wanted)), artifact.manifest)
+    return OrtSession(session_on_processor(artifact.path, wanted), artifact.manifest)
 
 
-def _load(path: Path, options: "onnxruntime.SessionOptions") -> "onnxruntime.InferenceSession":
+def session_on_processor(path: Path, wanted: Options) -> "onnxruntime.InferenceSession":
+    """A session for an ONNX file on the processor; raises ArtifactError where ONNX Runtime cannot load it."""
     import onnxruntime
 
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=[CPU])
+        return onnxruntime.InferenceSession(str(path), session_options(wanted), providers=[CPU])
     except Exception as error:  # ONNX Runtime's exceptions share no base class
         raise ArtifactError(f"ONNX Runtime cannot load {path.name}: {error}", hint="Export the model again.") from error
 

@@ -21,6 +21,7 @@ from edgesr.runtimes._qnn.chips import CHIPS
 from edgesr.runtimes._qnn.emulator import Emulator
 from edgesr.runtimes._qnn.provider import PACKAGE, binary_beside, emulated, graph_of, open_session, qnn_version, wrapper_in
 from edgesr.runtimes._qnn.report import inspect
+from edgesr.runtimes.ort import session_on_processor
 from edgesr.tensors import FloatArray, SizeRule, size_of
 
 _CHIP = ("{}", re.compile(rb"soc_type=(\w+);"))
@@ -28,7 +29,6 @@ _ARCHITECTURE = ("v{}", re.compile(rb"\barch=(\d+)"))
 _BUILD = ("QNN {}", re.compile(rb"v(\d+\.\d+\.\d+)\.\d{6,}"))
 """What the compiler writes into a binary, and how the manifest says it."""
 _CPU = "cpu"
-_NPU = "HTP"
 _LAST = (0, 2, 3, 1)
 _FIRST = (0, 3, 1, 2)
 
@@ -36,12 +36,15 @@ _FIRST = (0, 3, 1, 2)
 class QnnSession:
     """A network on the HTP, in its emulator, or as it was compiled. Sizes are checked before anything runs."""
 
-    def __init__(self, run: Callable[[NDArray[Any]], NDArray[Any]], artifact: Artifact, compiled: Compiled, device: str) -> None:
+    def __init__(
+        self, run: Callable[[NDArray[Any]], NDArray[Any]], artifact: Artifact, compiled: Compiled, *, device: str, is_npu: bool
+    ) -> None:
         """run: the network's input -> its output, as the manifest describes them. device: where, in words."""
         manifest = artifact.manifest
         self.scale = manifest.scale
         self.sizes: SizeRule = manifest.sizes
         self._run, self._input, self._output = run, manifest.input, manifest.output
+        self._is_npu = is_npu
         self.settings = {"device": device, "compiler": compiled.compiler}
 
     def run(self, image: FloatArray) -> FloatArray:
@@ -54,7 +57,7 @@ class QnnSession:
 
     def bind(self, image: FloatArray) -> Bound:
         """A run of the image that was put into the network's form before; UsageError where it would not be the NPU's."""
-        if not self.settings["device"].startswith(_NPU):
+        if not self._is_npu:
             raise UsageError(
                 f"qnn runs here to prove a file ({self.settings['device']}); it has no latency to report",
                 hint="Measure in the app, on a phone or a Windows PC with the chip.",
@@ -79,30 +82,23 @@ def _open(artifact: Artifact, options: Options) -> QnnSession:
     name = artifact.manifest.input.name
     if options.device == _CPU:
         compiled = _compiled(artifact, None)
-        run = _on_processor(graph_of(artifact.folder / compiled.form), name)
-        return QnnSession(run, artifact, compiled, "the plain ONNX in float32, on this computer")
+        run = _on_processor(graph_of(artifact.folder / compiled.form), name, options)
+        return QnnSession(run, artifact, compiled, device="the plain ONNX in float32, on this computer", is_npu=False)
     compiled = _compiled(artifact, options.device)
     _check_version(compiled)
     wrapper = wrapper_in(artifact.folder / compiled.form)
     _check_chip(wrapper, compiled)
+    chip = compiled.chip
     if emulated():
-        return QnnSession(
-            Emulator(wrapper, compiled.chip).run, artifact, compiled, f"emulator of {compiled.chip}, on this computer"
-        )
-    return QnnSession(_on_npu(wrapper, compiled.chip, name), artifact, compiled, f"{_NPU} of {compiled.chip}")
+        run = Emulator(wrapper, chip).run
+        return QnnSession(run, artifact, compiled, device=f"emulator of {chip}, on this computer", is_npu=False)
+    return QnnSession(_on_npu(wrapper, chip, name), artifact, compiled, device=f"HTP of {chip}", is_npu=True)
 
 
-def _on_processor(graph: Path, name: str) -> Callable[[NDArray[Any]], NDArray[Any]]:
+def _on_processor(graph: Path, name: str, options: Options) -> Callable[[NDArray[Any]], NDArray[Any]]:
     """What was compiled, as standard ONNX. name: of its input."""
-    import onnxruntime
-
-    try:
-        session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime's exceptions share no base class
-        raise ArtifactError(
-            f"ONNX Runtime cannot load {graph.name}: {str(error).splitlines()[0]}", hint="Export the model again."
-        ) from error
-    return lambda given: session.run(None, {name: given})[0]
+    session = session_on_processor(graph, options)
+    return lambda given: np.asarray(session.run(None, {name: given})[0])
 
 
 def _on_npu(wrapper: Path, chip: str, name: str) -> Callable[[NDArray[Any]], NDArray[Any]]:
